@@ -1,0 +1,1 @@
+"""Quizzes: the bank of questions, grading, progress, and what the learner sees."""
