@@ -185,8 +185,8 @@ def parse_number(text: str, unit: str = "") -> list[float]:
 
 
 def _plain(text: str) -> str:
-    text = _MINUS.sub("-", unicodedata.normalize("NFKC", text)).replace("\u2044", "/")
-    return _lower(_SPACE.sub("", text.replace("\u2019", "'")))
+    text = unicodedata.normalize("NFKC", text.replace("\u2019", "'"))
+    return _lower(_SPACE.sub("", _MINUS.sub("-", text)).replace("\u2044", "/"))
 
 
 def _lower(text: str) -> str:
