@@ -21,7 +21,7 @@ import requests
 from filelock import FileLock, Timeout
 from pooch import HTTPDownloader
 
-from course_utils import runtime
+from course_utils import files, runtime
 
 FLOWERS_URL = (
     "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
@@ -54,7 +54,7 @@ class Photo:
 
 def list_path() -> Path:
     """The file that names the photos in use."""
-    return runtime.data_dir() / "flower_photos.csv"
+    return files.data_dir() / "flower_photos.csv"
 
 
 def read_list() -> list[Photo]:
@@ -68,7 +68,7 @@ def candidates() -> list[Path]:
     folders = []
     if os.environ.get("COURSE_DATA_DIR"):
         folders.append(Path(os.environ["COURSE_DATA_DIR"]).expanduser())
-    folders.append(runtime.data_dir())
+    folders.append(files.data_dir())
     try:
         folders.append(runtime.cache_dir())
     except OSError:

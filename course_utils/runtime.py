@@ -49,24 +49,6 @@ def cache_dir() -> Path:
     return folder
 
 
-def data_dir() -> Path:
-    """The course's data files: ``data/`` of a clone, else the copy in the installed package.
-
-    Raises:
-        FileNotFoundError: neither is there (an incomplete installation).
-    """
-    package = Path(__file__).resolve().parent
-    places = [package.parent / "data", package / "_data"]
-    for place in places:
-        # Some other package may own a folder called data beside an installed course.
-        if (place / "flower_photos.csv").is_file():
-            return place
-    raise FileNotFoundError(
-        f"The course's data files are in neither {places[0]} nor {places[1]}. "
-        "Install the course again, or run it from a fresh clone."
-    )
-
-
 def pick_device(name: str | None = None) -> torch.device:
     """The device to compute on: ``name``, else ``COURSE_DEVICE``, else CUDA, MPS or the CPU.
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from course_utils import flowers, photos, runtime
+from course_utils import files, flowers, photos
 from course_utils.flowers import SPLITS, load_flowers
 from course_utils.photos import PhotosUnavailable
 
@@ -25,7 +25,7 @@ def tiny(tmp_path, monkeypatch) -> Path:
             rows.append(f"{split},{label},{path.name},{digest}")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "flower_photos.csv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(runtime, "data_dir", lambda: tmp_path / "data")
+    monkeypatch.setattr(files, "data_dir", lambda: tmp_path / "data")
     monkeypatch.setattr(flowers, "RENDERED_PER_CLASS", {"train": 3, "val": 1, "test": 2})
     monkeypatch.setenv("COURSE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("COURSE_OFFLINE", "1")

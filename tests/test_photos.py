@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from course_utils import photos, runtime
+from course_utils import files, photos
 from course_utils.photos import PhotosUnavailable, download_photos, find_photos, read_list, verified
 
 LABELS = ("daisy", "tulips")
@@ -93,7 +93,7 @@ def cache(tmp_path, monkeypatch) -> Path:
         split = file.removesuffix(".jpg").rstrip("1")
         rows.append(f"{split},{label},{file},{hashlib.sha256(content).hexdigest()}")
     (data / "flower_photos.csv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(runtime, "data_dir", lambda: data)
+    monkeypatch.setattr(files, "data_dir", lambda: data)
     monkeypatch.setenv("COURSE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
     for name in ("COURSE_DATA_DIR", "COURSE_OFFLINE"):
@@ -114,7 +114,7 @@ def left_behind(cache: Path) -> set[str]:
 
 
 def test_the_real_list(monkeypatch):
-    monkeypatch.setattr(runtime, "data_dir", lambda: Path(__file__).parents[1] / "data")
+    monkeypatch.setattr(files, "data_dir", lambda: Path(__file__).parents[1] / "data")
     listed = read_list()
     counts = {}
     for photo in listed:

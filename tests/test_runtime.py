@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,32 +54,6 @@ def test_cache_dir_that_cannot_be_made_says_what_to_set(monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_CACHE_DIR", str(tmp_path / "file" / "cache"))
     with pytest.raises(OSError, match="COURSE_CACHE_DIR"):
         runtime.cache_dir()
-
-
-def test_data_dir_of_a_clone_holds_the_photo_list():
-    assert (runtime.data_dir() / "flower_photos.csv").is_file()
-
-
-def installed_package(monkeypatch, folder: Path) -> Path:
-    package = folder / "site-packages" / "course_utils"
-    package.mkdir(parents=True)
-    monkeypatch.setattr(runtime, "__file__", str(package / "runtime.py"))
-    return package
-
-
-def test_data_dir_of_an_installed_package_ignores_a_stranger_called_data(monkeypatch, tmp_path):
-    package = installed_package(monkeypatch, tmp_path)
-    (package.parent / "data").mkdir()
-    (package / "_data").mkdir()
-    (package / "_data" / "flower_photos.csv").touch()
-    assert runtime.data_dir() == package / "_data"
-
-
-def test_data_dir_missing_names_both_places(monkeypatch, tmp_path):
-    package = installed_package(monkeypatch, tmp_path)
-    with pytest.raises(FileNotFoundError, match="_data") as error:
-        runtime.data_dir()
-    assert str(package.parent / "data") in str(error.value)
 
 
 def test_pick_device_order(monkeypatch):
