@@ -1,0 +1,70 @@
+"""The live quiz: an anywidget that grades in the browser and reports to the progress file.
+
+Feedback does not wait for the kernel, which may be training. What was answered travels as messages,
+not as traits: traits that change quickly are merged on their way, and a try would be lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from course_utils.quiz.payload import MESSAGES
+
+HERE = Path(__file__).parent
+# One module for the browser, in an order in which every part finds what it uses.
+PARTS = ["grading", "inputs", "question", "final", "set", "recap", "outbox", "widget"]
+
+
+def module_source() -> str:
+    """The JavaScript of the widget as one module."""
+    return "\n".join((HERE / f"{name}.mjs").read_text(encoding="utf-8") for name in PARTS)
+
+
+class QuizWidget(anywidget.AnyWidget):
+    """Questions on screen.
+
+    Parameters
+    ----------
+    questions : list of `payload.payload`
+    progress : a `progress.Progress`, where answers go and where earlier ones come from
+    mode : "quiz", "final" (with a result at the end) or "recap" (cards to turn over)
+    title : shown above a set
+    """
+
+    _esm = module_source()
+    _css = (HERE / "widget.css").read_text(encoding="utf-8")
+    questions = traitlets.List().tag(sync=True)
+    records = traitlets.Dict().tag(sync=True)
+    messages = traitlets.Dict(MESSAGES).tag(sync=True)
+    mode = traitlets.Unicode("quiz").tag(sync=True)
+    title = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, questions: list[dict], progress, mode: str = "quiz", title: str = ""
+    ) -> None:
+        known = progress.read()["questions"]
+        records = {q["id"]: known[q["id"]] for q in questions if q["id"] in known}
+        super().__init__(questions=questions, records=records, mode=mode, title=title)
+        self._progress = progress
+        self.on_msg(self._receive)
+
+    def _receive(self, _, content: dict, buffers) -> None:
+        """Save what the browser sent, and tell it so: until then it keeps a copy."""
+        save(self._progress, content)
+        self.send({"saved": content["key"], "warning": self._progress.warning or ""})
+
+
+def save(progress, content: dict) -> None:
+    """Put one message of the browser into the progress file."""
+    question = content["question"]
+    if content["what"] == "final":
+        progress.final(list(content["scores"]), content["scores"])
+        return
+    seen = {"hints": content["hints"], "steps": content["steps"]}
+    if content["what"] == "answer":
+        progress.answer(question, status=content["status"], score=content["score"], **seen)
+    else:
+        progress.hint(question, **seen)
