@@ -39,6 +39,9 @@ MAY_IMPORT = {
     "quiz/static": {"quiz/payload", "quiz/text"},
     "quiz/widget": {"quiz/payload"},
     "quiz/plain": {"quiz/grading", "quiz/payload", "quiz/static", "quiz/text"},
+    "quiz/records": set(),
+    "quiz/storage": {"quiz/records"},
+    "quiz/progress": {"quiz/records", "quiz/storage"},
     "quiz/show": {
         *("quiz/bank", "quiz/draw", "quiz/payload", "quiz/progress"),
         *("quiz/static", "quiz/widget", "quiz/plain"),
