@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "quiz/static": {"quiz/payload", "quiz/text"},
     "quiz/widget": {"quiz/payload"},
     "quiz/plain": {"quiz/grading", "quiz/payload", "quiz/static", "quiz/text"},
+    "quiz/draw": set(),
     "quiz/records": set(),
     "quiz/storage": {"quiz/records"},
     "quiz/progress": {"quiz/records", "quiz/storage"},
