@@ -15,8 +15,9 @@ from pathlib import Path
 import nbformat
 from execute import execute
 from fingerprint import fingerprint
-from lesson_source import ROOT, Course, LessonError, lesson_notebook, read_course
+from lesson_source import QUIZ, ROOT, Course, LessonError, lesson_notebook, read_course, tags
 from outputs import clean_outputs, output_problems, outputs_hash
+from quiz_cells import fill_quiz_cells, static_output
 
 MAX_BYTES = 10_000_000
 
@@ -53,11 +54,23 @@ def _reusable(stored, print_of_code: str) -> bool:
 
 
 def _take_outputs(notebook, stored) -> None:
-    sources = [cell for cell in stored.cells if cell.cell_type == "code"]
+    # The quiz cells are made anew: there may be more or fewer of them than before.
+    sources = [c for c in stored.cells if c.cell_type == "code" and QUIZ not in tags(c)]
     targets = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for target, source in zip(targets, sources, strict=True):
-        target.outputs, target.execution_count = source.outputs, source.execution_count
-    notebook.metadata["course"] = stored.metadata["course"]
+    waiting = iter(sources)
+    for count, target in enumerate(targets, start=1):
+        if QUIZ not in tags(target):
+            target.outputs = [_counted(output, count) for output in next(waiting).outputs]
+        target.execution_count = count
+    fill_quiz_cells(notebook)
+    mark = dict(stored.metadata["course"], outputs=outputs_hash(notebook))
+    notebook.metadata["course"] = nbformat.from_dict(mark)
+
+
+def _counted(output, count: int):
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    return output
 
 
 def _keep_outputs(notebook, data: str, print_of_code: str) -> None:
@@ -65,6 +78,7 @@ def _keep_outputs(notebook, data: str, print_of_code: str) -> None:
     for count, cell in enumerate(code, start=1):
         cell.outputs = clean_outputs(cell, count)
         cell.execution_count = count
+    fill_quiz_cells(notebook)
     # The kernel wrote its exact version here: it would differ on every machine.
     notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
     mark = {"data": data, "fingerprint": print_of_code, "outputs": outputs_hash(notebook)}
@@ -137,6 +151,8 @@ def _source_problems(expected, stored) -> list[str]:
                 wrong.append("execution_count")
         if wrong:
             problems.append(f"cell {ours.id}: {', '.join(wrong)} not as the lesson's source says")
+        if QUIZ in tags(ours) and theirs.get("outputs") != [static_output(ours)]:
+            problems.append(f"cell {ours.id}: the question bank says something else by now")
     return problems
 
 

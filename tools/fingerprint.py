@@ -7,7 +7,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from lesson_source import ROOT, tags
+from lesson_source import QUIZ, ROOT, tags
 
 VERSION = 1  # raise it when the build itself would change stored outputs
 PACKAGE = ROOT / "course_utils"
@@ -16,10 +16,11 @@ PACKAGE = ROOT / "course_utils"
 def fingerprint(notebook, package: Path = PACKAGE) -> str:
     """SHA-256 (hex) over all that decides the outputs: the code cells and the modules they use.
 
-    Comments and docstrings of the modules, and the bootstrap cell (it does nothing here), are
-    left out.
+    Comments and docstrings of the modules are left out, and so are the bootstrap cell (it does
+    nothing here) and quiz cells (the build makes their outputs, see quiz_cells.py).
     """
-    code = [c for c in notebook.cells if c.cell_type == "code" and "bootstrap" not in tags(c)]
+    apart = {"bootstrap", QUIZ}
+    code = [c for c in notebook.cells if c.cell_type == "code" and not apart & tags(c)]
     cells = [[c.source, sorted(tags(c)), c.metadata.get("alt", "")] for c in code]
     parts = [VERSION, cells, _modules([c.source for c in code], package)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -6,6 +6,7 @@ What each tag means is told in CONTRIBUTING.md.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,16 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 15
-PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
+PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ = (
     "shows-photos",
     "nbval-check-output",
     "exercise",
     "self-check",
+    "quiz",
 )
-TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK}
+TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ}
 START, END = "# solution", "# end solution"
+_QUIZ_CALL = re.compile(r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\))\s*\Z', re.MULTILINE)
 
 
 class LessonError(Exception):
@@ -58,7 +61,7 @@ def launch_badges(course: Course, stem: str) -> str:
 
 def bootstrap(course: Course) -> str:
     """The first code cell, the same in every lesson. Colab has torch and ipywidgets already:
-    ``--no-deps`` leaves them as they are, and the three small packages bring no others along."""
+    ``--no-deps`` leaves them as they are, and the small packages bring no large ones along."""
     archive = f"https://github.com/{course.repository}/archive/{course.ref}.zip"
     return "\n".join(
         [
@@ -70,7 +73,9 @@ def bootstrap(course: Course) -> str:
             '    pip = [sys.executable, "-m", "pip", "install", "--quiet"]',
             f'    course = "{archive}"',
             '    subprocess.run([*pip, "--no-deps", course], check=True)',
-            '    subprocess.run([*pip, "pooch", "filelock", "platformdirs"], check=True)',
+            '    small = ["pooch", "filelock", "platformdirs", "pydantic", "anywidget"]',
+            '    text = ["markdown-it-py", "mdit-py-plugins", "latex2mathml"]',
+            "    subprocess.run([*pip, *small, *text], check=True)",
         ]
     )
 
@@ -110,6 +115,8 @@ def _cell_problem(cell) -> str:
         return str(error)
     if lines > MAX_LINES:
         return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
+    if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
+        return 'a quiz cell ends on quiz("…"), recap("…") or final_quiz()'
     if EXERCISE in tags(cell) and solution(cell.source) == cell.source:
         return f"an exercise needs its solution between '{START}' and '{END}'"
     if EXERCISE not in tags(cell) and solution(cell.source) != cell.source:

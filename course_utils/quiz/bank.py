@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from pathlib import Path
 
@@ -77,7 +78,29 @@ def load_banks(folder: Path | None = None) -> list[Bank]:
     return [read_bank(path) for path in paths]
 
 
-def find_question(ident: str, banks: list[Bank]) -> Question | None:
-    """The question with this id, or None."""
-    every = (question for bank in banks for question in bank.questions)
-    return next((question for question in every if question.id == ident), None)
+def questions_of(banks: list[Bank]) -> list[Question]:
+    """All questions, lesson after lesson."""
+    return [question for bank in banks for question in bank.questions]
+
+
+def find(name: str, banks: list[Bank]) -> tuple[list[Question], str]:
+    """The questions that a name means, and a title for them.
+
+    The name is a question's id, or a lesson's name for its closing quiz (all questions that do not
+    stand inside the lesson).
+
+    Raises
+    ------
+    KeyError : there is no such question or lesson; the message names the nearest
+    """
+    for question in questions_of(banks):
+        if question.id == name:
+            return [question], question.concept
+    for bank in banks:
+        if bank.lesson == name:
+            return [q for q in bank.questions if not q.inline], f"Quiz: {bank.title}"
+    lessons = [bank.lesson for bank in banks]
+    known = [question.id for question in questions_of(banks)] + lessons
+    near = difflib.get_close_matches(name, known, 3, 0.5)
+    told = f"Did you mean {', '.join(near)}?" if near else f"Lessons are: {', '.join(lessons)}."
+    raise KeyError(f"no question or lesson called {name!r}. {told}")

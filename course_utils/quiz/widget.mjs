@@ -21,7 +21,9 @@ function render({ model, el }) {
 function newScreen(model) {
   const questions = model.get("questions");
   const records = model.get("records");
-  const states = new Map(questions.map((q) => [q.id, newState(records[q.id])]));
+  // A final quiz starts from nothing: what was right before must not show here.
+  const before = model.get("mode") === "final" ? {} : records;
+  const states = new Map(questions.map((q) => [q.id, newState(before[q.id])]));
   const screen = { questions, states, current: 0, turned: false, warning: "" };
   screen.outbox = newOutbox(model, questions, (warning) => {
     screen.warning = warning;

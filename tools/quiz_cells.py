@@ -1,0 +1,42 @@
+"""What a built notebook stores for a quiz cell: the version that needs no kernel.
+
+It is made from the bank at every build, so that a changed question executes no lesson.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from lesson_source import QUIZ, LessonError, tags
+from nbformat.v4 import new_output
+
+from course_utils.quiz.bank import find, load_banks, questions_of
+from course_utils.quiz.draw import draw
+from course_utils.quiz.static import static_html
+
+
+def fill_quiz_cells(notebook) -> None:
+    """Put the static quiz into every quiz cell of the notebook.
+
+    Raises LessonError: a cell names a question or a lesson that the bank does not have.
+    """
+    for cell in notebook.cells:
+        if QUIZ in tags(cell):
+            cell.outputs = [static_output(cell)]
+
+
+def static_output(cell):
+    """The output of one quiz cell."""
+    call = ast.parse(cell.source).body[-1].value
+    try:
+        questions, title = _asked(call)
+    except KeyError as error:
+        raise LessonError(f"quiz cell {cell.source.splitlines()[-1]!r}: {error.args[0]}") from error
+    return new_output("display_data", data={"text/html": static_html(questions, title)})
+
+
+def _asked(call: ast.Call) -> tuple[list, str]:
+    if call.func.id == "final_quiz":
+        return draw(questions_of(load_banks()), n=10, seed=0), "Final quiz"
+    questions, title = find(call.args[0].value, load_banks())
+    return questions, title if call.func.id == "quiz" else title.replace("Quiz", "Recap")
