@@ -166,8 +166,10 @@ claim(
 # %% [markdown]
 # Read the second warning to its end. It says what you have, and then offers `DEFAULT`, which for this network is a *different file*. Follow that advice and you have changed the experiment, not just the spelling.
 
-# %% tags=["place"]
-# place: quiz("01-enums")
+# %% tags=["quiz"]
+from course_utils.quiz.show import quiz
+
+quiz("01-enums")
 
 # %% [markdown]
 # ## What is in the file
@@ -360,8 +362,8 @@ with torch.no_grad():
     exact = torch.equal(head.module(backbone(x)), model(x))
 claim("head(backbone(photo)) is model(photo), bit for bit", exact, figure=f"head: {head.module}")
 
-# %% tags=["place"]
-# place: quiz("01-anatomy")
+# %% tags=["quiz"]
+quiz("01-anatomy")
 
 # %% [markdown]
 # ## Ask the old head about our flowers
@@ -464,8 +466,8 @@ claim(
 #
 # One caveat while we are honest: the backbone *was* taught daisies. For that class our task is not quite new, and a score on it flatters the network a little.
 
-# %% tags=["place"]
-# place: quiz("01-old-head")
+# %% tags=["quiz"]
+quiz("01-old-head")
 
 # %% [markdown]
 # ## Feed it what it was fed
@@ -667,8 +669,8 @@ claim(
 # %% [markdown]
 # Size is a dial: accuracy on one side, time on the other, since the work grows with the *square* of the side. The course works at 128 px for that reason: a good part of the accuracy for a third of the computation. When your result matters, turn it up.
 
-# %% tags=["place"]
-# place: quiz("01-preprocessing")
+# %% tags=["quiz"]
+quiz("01-preprocessing")
 
 # %% [markdown]
 # ## From edges to flowers, on the real network
@@ -815,8 +817,8 @@ claim(
 #
 # One caution: later stages are also *wider*, and more numbers help a probe. That is what the control is for: the random network has the same widths, and gains nothing from them.
 
-# %% tags=["place"]
-# place: quiz("01-depth")
+# %% tags=["quiz"]
+quiz("01-depth")
 
 # %% [markdown]
 # ## Your turn
@@ -886,8 +888,8 @@ claim("the model's state is untouched", lambda: not changed(handed_over, before)
 # - Preparation belongs to the weights. Mistakes in it are graded and silent; a new head hides the mild ones. Any size runs; detail helps.
 # - Early stages see colours and edges, whoever made the filters. Learnt depth is what turns them into flowers.
 
-# %% tags=["place"]
-# place: quiz("01_loading_pretrained_models")
+# %% tags=["quiz"]
+quiz("01_loading_pretrained_models")
 
 # %% [markdown]
 # ## References

@@ -82,8 +82,10 @@ claim("six tensors can hold most of a network", count(vgg.classifier).tensors ==
 # %% [markdown]
 # `count` returns all four numbers at once: tensors and values, in all and trainable.
 
-# %% tags=["place"]
-# place: quiz("02-counting")
+# %% tags=["quiz"]
+from course_utils.quiz.show import quiz
+
+quiz("02-counting")
 
 # %% [markdown]
 # ## The line that freezes nothing
@@ -135,8 +137,8 @@ claim("512 weights and one bias for each of five classes are all that learns",
       whole.trainable_values == 5 * (512 + 1),
       figure=f"{whole.trainable_values / whole.values:.3%} of the values")
 
-# %% tags=["place"]
-# place: quiz("02-flags")
+# %% tags=["quiz"]
+quiz("02-flags")
 
 # %% [markdown]
 # ## Proof by fingerprint
@@ -182,8 +184,8 @@ torch.optim.SGD(trial.parameters(), lr=0.1).step()
 claim("thawed, every parameter moves", len(changed(trial, before)) == count(trial).tensors,
       figure=f"{len(changed(trial, before))} of {count(trial).tensors}")
 
-# %% tags=["place"]
-# place: quiz("02-fingerprint")
+# %% tags=["quiz"]
+quiz("02-fingerprint")
 
 # %% [markdown]
 # ## What freezing saves: memory
@@ -326,8 +328,8 @@ print(f"gradients {gradients:.0f} MB, Adam's state {2 * gradients:.0f} MB, at an
 claim("twice the batch, twice the saved activations", 1.9 < megabytes["everything"] / half < 2.1,
       figure=f"{half:.0f} MB for {BATCH // 2} images, {megabytes['everything']:.0f} MB for {BATCH}")
 
-# %% tags=["place"]
-# place: quiz("02-memory")
+# %% tags=["quiz"]
+quiz("02-memory")
 
 # %% [markdown]
 # ## What freezing saves: time
@@ -377,8 +379,8 @@ claim("most of what remains is the forward pass", forward_ms > head_ms / 2, time
 # %% [markdown]
 # You may read that training only the head is "thousands of times faster". The values are fewer by that factor; the time is not. The backward pass is all but gone, the forward pass through the whole backbone stays, and you pay it for every image in every epoch. [Lesson 4](04_feature_extraction.ipynb) gets rid of that as well: *then* it is thousands.
 
-# %% tags=["place"]
-# place: quiz("02-time")
+# %% tags=["quiz"]
+quiz("02-time")
 
 # %% [markdown]
 # ### The three costs, stage by stage
@@ -468,8 +470,8 @@ report(model).tail(6).map("{:,}".format)
 # %% [markdown]
 # Both point at a *module* and take what is inside. Code that goes by a piece of a name, `if "fc" not in name`, is everywhere, and [lesson 3](03_head_swap.ipynb) shows what it catches instead.
 
-# %% tags=["place"]
-# place: quiz("02-stages")
+# %% tags=["quiz"]
+quiz("02-stages")
 
 # %% [markdown]
 # ## What the optimizer has to do with it
@@ -521,8 +523,8 @@ claim("only None keeps them still", none == 0, figure=none)
 # %% [markdown]
 # The usual loop is saved by `zero_grad()`, which sets gradients to `None` before the next step. Freeze between `backward()` and `step()`, in a callback or halfway through gradient accumulation, and nothing saves you. So clear the gradients whenever you freeze; `surgery.freeze` does both.
 
-# %% tags=["place"]
-# place: quiz("02-optimizer")
+# %% tags=["quiz"]
+quiz("02-optimizer")
 
 # %% [markdown]
 # ### The silent one
@@ -590,8 +592,8 @@ except ValueError as error:
 # %% [markdown]
 # Keep a list: `[p for p in model.parameters() if p.requires_grad]`. It can be read as often as you like.
 
-# %% tags=["place"]
-# place: quiz("02-silent")
+# %% tags=["quiz"]
+quiz("02-silent")
 
 # %% [markdown]
 # ## Frozen, and still moving
@@ -646,8 +648,8 @@ report(resnet)[["trainable values", "BN layers", "BN in train"]].map("{:,}".form
 # %% [markdown]
 # What this bug costs in accuracy, and when you *want* the statistics to move, is lesson 6.
 
-# %% tags=["place"]
-# place: quiz("02-buffers")
+# %% tags=["quiz"]
+quiz("02-buffers")
 
 # %% [markdown]
 # ## Your turn: three patients
@@ -816,8 +818,8 @@ for family in ["resnet18", "mobilenet_v2", "densenet121", "vit_b_16"]:
 # - All frozen is loud. The wrong optimizer is silent: a loss that repeats to the last digit.
 # - Frozen parameters do not stop BatchNorm's buffers. `eval()` does.
 
-# %% tags=["place"]
-# place: quiz("02_freezing")
+# %% tags=["quiz"]
+quiz("02_freezing")
 
 # %% [markdown]
 # ## References

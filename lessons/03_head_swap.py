@@ -156,8 +156,10 @@ replace_head(network, 5)
 head = find_head(network)
 head.name, head.in_features, head.out_features
 
-# %% tags=["place"]
-# place: quiz("03-names")
+# %% tags=["quiz"]
+from course_utils.quiz.show import quiz
+
+quiz("03-names")
 
 # %% [markdown]
 # ## Every family, in one table
@@ -346,8 +348,8 @@ claim(
 # %% [markdown]
 # So the rule of thumb is "ln C and a bit". The top of that range is an unlucky draw. A first loss of 7 is a message, and the next section reads it.
 
-# %% tags=["place"]
-# place: quiz("03-smoke")
+# %% tags=["quiz"]
+quiz("03-smoke")
 
 # %% [markdown]
 # ## Wrong class count: one loud, one silent
@@ -444,8 +446,8 @@ claim(
 #
 # **Keep this one:** compare the first loss with ln(number of classes). It is one line. It catches 1,000 outputs at a glance; six against five it cannot tell (ln 6 is too near), so compare the output *shape* with `len(classes)` too.
 
-# %% tags=["place"]
-# place: quiz("03-class-count")
+# %% tags=["quiz"]
+quiz("03-class-count")
 
 # %% [markdown]
 # ## Freeze then swap, or swap then freeze?
@@ -509,8 +511,8 @@ claim("with an optimizer built before the swap the loss never moves", len(set(lo
 # %% [markdown]
 # There is your silent flat loss. The optimizer still holds the *old* head, which hangs in no network any more; the new one gets gradients and no steps. So: **swap, set the flags, then build the optimizer.** (`fit` refuses an optimizer that does not hold what is trainable.)
 
-# %% tags=["place"]
-# place: quiz("03-order")
+# %% tags=["quiz"]
+quiz("03-order")
 
 # %% [markdown]
 # ## What the new head starts from
@@ -801,8 +803,8 @@ claim(
 # %% [markdown]
 # The mean leaves a third of the activation, and everything behind it, batch norm in eval mode first of all, was calibrated for the whole. When in doubt, keep the network as it is and feed it `x.expand(-1, 3, -1, -1)` with the usual normalisation: exact, free, and one line.
 
-# %% tags=["place"]
-# place: quiz("03-grey")
+# %% tags=["quiz"]
+quiz("03-grey")
 
 # %% [markdown]
 # ## Your turn
@@ -878,8 +880,8 @@ verdicts.replace({True: "✔", False: "–"})
 # auxiliary classifiers: Szegedy 2015, [arXiv:1409.4842](https://arxiv.org/abs/1409.4842) · dropout: Srivastava 2014, [JMLR 15](https://jmlr.org/papers/v15/srivastava14a.html) · the backbones: He 2016, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385); Sandler 2018, [arXiv:1801.04381](https://arxiv.org/abs/1801.04381) ·
 # the meta device: [PyTorch documentation](https://docs.pytorch.org/docs/stable/meta.html).
 
-# %% tags=["place"]
-# place: quiz("03_head_swap")
+# %% tags=["quiz"]
+quiz("03_head_swap")
 
 # %% [markdown]
 # **Next:** [4 · Feature extraction](04_feature_extraction.ipynb). The head is new, the backbone is frozen, and the loop every tutorial prints runs the same forward pass again and again. You will write it, and then stop doing that.

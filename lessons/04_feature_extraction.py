@@ -128,8 +128,10 @@ claim(
 # %% [markdown]
 # Nothing that learns by gradient moved. The running means and variances did: `model.train()` makes every BatchNorm layer normalise by the batch and overwrite its statistics, whether its parameters are frozen or not. The backbone you trained the head on is not the backbone you loaded. Lesson 6 measures what that costs; here we only stop it.
 
-# %% tags=["place"]
-# place: quiz("04-drift")
+# %% tags=["quiz"]
+from course_utils.quiz.show import quiz
+
+quiz("04-drift")
 
 # %% [markdown]
 # ## The same loop, standing still
@@ -208,8 +210,8 @@ claim(
 # %% [markdown]
 # Not similar: **equal**, to the last bit. Caching is no approximation. It is the same computation with the repetitions left out.
 
-# %% tags=["place"]
-# place: quiz("04-caching")
+# %% tags=["quiz"]
+quiz("04-caching")
 
 # %% [markdown]
 # ### What it saves
@@ -315,8 +317,8 @@ ax.set(xlim=(0, 1.1), title="validation accuracy, with its 95 % interval");
 # %% [markdown]
 # The whiskers say how far such a score may lie from the truth with this many validation photos. Where they overlap this much, the honest sentence is "we cannot tell them apart", not "logistic regression wins". We go on with logistic regression because it is quick, has one knob and gives probabilities.
 
-# %% tags=["place"]
-# place: quiz("04-probes")
+# %% tags=["quiz"]
+quiz("04-probes")
 
 # %% [markdown]
 # ## How many photos do you need?
@@ -375,8 +377,8 @@ claim("two epochs are not enough here", long_run.val_accuracy[-1] > long_run.val
 # %% [markdown]
 # With so few photos an epoch is a single step, and two steps of size 0.001 take no head anywhere. Count steps, not epochs.
 
-# %% tags=["place"]
-# place: quiz("04-overfitting")
+# %% tags=["quiz"]
+quiz("04-overfitting")
 
 # %% [markdown]
 # ## The test, once
@@ -443,8 +445,8 @@ claim("a weak penalty raises confidence more than accuracy (validation photos)",
       figure=f"confidence {calm_confidence:.2f} → {loud_confidence:.2f}, "
              f"accuracy {calm_score:.2f} → {loud_score:.2f}")
 
-# %% tags=["place"]
-# place: quiz("04-calibration")
+# %% tags=["quiz"]
+quiz("04-calibration")
 
 # %% [markdown]
 # ## What you saw
@@ -456,8 +458,8 @@ claim("a weak penalty raises confidence more than accuracy (validation photos)",
 # - Accuracy has an interval. So has the difference between two models.
 # - Choose on validation photos. Open the test photos once.
 
-# %% tags=["place"]
-# place: quiz("04_feature_extraction")
+# %% tags=["quiz"]
+quiz("04_feature_extraction")
 
 # %% [markdown]
 # ## References

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import build_notebooks
 import pytest
-from lesson_source import EXERCISE, PHOTOS, ROOT, launch_badges, read_cells, read_course, tags
+from lesson_source import (
+    EXERCISE,
+    PHOTOS,
+    QUIZ,
+    ROOT,
+    launch_badges,
+    read_cells,
+    read_course,
+    tags,
+)
 from outputs import output_problems
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
@@ -78,9 +87,9 @@ def test_a_lesson_has_its_parts(lesson):
     if number == 0:
         return  # it sends the learner on: nothing to practise yet
     assert "**Predict:**" in prose
-    places = [cell.source for cell in cells if "place" in tags(cell)]
-    assert sum("quiz(" in place for place in places) >= 4, "three checks and the lesson's quiz"
-    assert f'# place: quiz("{lesson.stem}")' in places, "the lesson's quiz, by its name"
+    asked = [cell.source.splitlines()[-1] for cell in cells if QUIZ in tags(cell)]
+    assert len(asked) >= 4, "three checks and the lesson's quiz"
+    assert f'quiz("{lesson.stem}")' in asked, "the lesson's quiz, by its name"
     assert any(EXERCISE in tags(cell) for cell in cells)
 
 
