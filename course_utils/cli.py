@@ -1,4 +1,4 @@
-"""The commands that need the packages: run a lesson, look at the machine, fetch what it needs.
+"""The commands that need the packages: run a lesson, see the progress, look at the machine, fetch.
 
 ``course.py`` sets up the environment and hands over to ``python -m course_utils.cli``.
 """
@@ -176,6 +176,39 @@ def fetch() -> None:
         print(f"Photos: not now, because {error}. The lessons draw flowers in their place.")
 
 
+def progress(options: argparse.Namespace) -> str:
+    """What the terminal shows of the learner's progress, after an export, an import or a reset.
+
+    Raises:
+        ProgressError: a file cannot be read or written.
+    """
+    from course_utils.quiz import panel
+    from course_utils.quiz.progress import Progress
+
+    store = Progress()
+    if options.export is not None:
+        return panel.exported(store, options.export)
+    if options.take_in is not None:
+        return panel.imported(store, options.take_in)
+    if options.reset:
+        backup = store.reset()
+        return f"Begun anew. What there was is in {backup}" if backup else "Nothing to reset yet."
+    copies = "A copy: python3 course.py progress --export FILE. Take one in: --import FILE."
+    return str(panel.panel_of(store, f"Kept in {store.path}\n{copies}"))
+
+
+def show_progress(options: argparse.Namespace) -> int:
+    """Print `progress`, or why not."""
+    from course_utils.quiz.records import ProgressError
+
+    try:
+        print(progress(options))
+    except ProgressError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0 when all is well, 1 when a lesson failed or a check is red, 2 for a wrong argument."""
     parser = argparse.ArgumentParser(prog="course_utils.cli", description=__doc__.splitlines()[0])
@@ -183,6 +216,10 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run")
     run.add_argument("lesson")
     run.add_argument("-p", dest="parameter", nargs=2, action="append", default=[])
+    kept = commands.add_parser("progress").add_mutually_exclusive_group()
+    kept.add_argument("--export", metavar="FILE")
+    kept.add_argument("--import", metavar="FILE", dest="take_in")
+    kept.add_argument("--reset", action="store_true")
     commands.add_parser("doctor")
     commands.add_parser("fetch")
     options = parser.parse_args(arguments)
@@ -195,6 +232,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             return 2
         return 0 if run_lesson(notebook, values, ROOT / "runs") else 1
+    if options.command == "progress":
+        return show_progress(options)
     if options.command == "doctor":
         from course_utils.doctor import panel  # imports torch: seconds that `run` need not wait
 

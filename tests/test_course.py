@@ -319,11 +319,35 @@ def test_every_tool_gets_its_arguments(house, monkeypatch):
     course_commands.main(["build", "--check", "04", "05"])
     course_commands.main(["badges", "school/course"])
     course_commands.main(["test"])
+    course_commands.main(["progress"])
+    course_commands.main(["progress", "--reset"])
     assert handed == [
         ("tools/build_notebooks.py", "--check", "04", "05"),
         ("tools/badges.py", "school/course"),
         ("tools/check.py",),
+        ("-m", "course_utils.cli", "progress"),
+        ("-m", "course_utils.cli", "progress", "--reset"),
     ]
+
+
+def test_the_learner_s_files_are_looked_for_where_the_learner_is(house, monkeypatch, tmp_path):
+    handed = []
+    monkeypatch.setattr(course_commands, "_ready", lambda options: Place("own", house / ".venv"))
+    monkeypatch.setattr(course_commands, "hand_over", lambda place, *args: handed.append(args[3:]))
+    monkeypatch.chdir(tmp_path)
+    course_commands.main(["progress", "--export", "a.json"])
+    course_commands.main(["progress", "--import", "../b.json"])
+    assert handed == [
+        ("--export", str(tmp_path / "a.json")),
+        ("--import", str(tmp_path.parent / "b.json")),
+    ]
+
+
+def test_the_progress_file_is_one_for_notebooks_and_terminal(furnished, tmp_path):
+    tell = "import os; print('kept', os.environ['COURSE_PROGRESS'], 'seen from', os.getcwd())"
+    (furnished / "course_utils/cli.py").write_text(f"{CLI}\n{tell}")
+    done = course(furnished, "doctor", COURSE_PROGRESS="mine.json")
+    assert f"kept {furnished / 'mine.json'} seen from {furnished}" in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="builds a POSIX .venv by hand")

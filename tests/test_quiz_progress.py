@@ -478,7 +478,7 @@ def test_an_export_overwrites_nothing_of_another_kind(store, file, tmp_path):
         store.export_to(file)
     with pytest.raises(ProgressError, match="cannot be written: no such file"):
         store.export_to(tmp_path / "missing" / "a.json")
-    with pytest.raises(ProgressError, match="cannot be written: is a directory"):
+    with pytest.raises(ProgressError, match="is a folder. Name a file"):
         store.export_to(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "notes.txt"]
 

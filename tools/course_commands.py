@@ -49,6 +49,15 @@ def doctor(options: argparse.Namespace) -> int:
     return hand_over(_ready(options), "-m", "course_utils.cli", "doctor")
 
 
+def progress(options: argparse.Namespace) -> int:
+    """Show your progress, by lesson and concept; export it, import it, or begin anew."""
+    flags = ["--reset"] if options.reset else []
+    for flag, file in (("--export", options.export), ("--import", options.take_in)):
+        if file is not None:
+            flags += [flag, os.path.abspath(file)]  # from here, not from the course's folder
+    return hand_over(_ready(options), "-m", "course_utils.cli", "progress", *flags)
+
+
 def test(options: argparse.Namespace) -> int:
     """Run the whole test suite."""
     return hand_over(_ready(options), "tools/check.py")
@@ -122,12 +131,13 @@ def hand_over(place: Place, *arguments: str) -> int:
     On Linux and macOS it takes this process's place, so that signals and terminal are its own.
     """
     command = [str(place.python), *arguments]
+    environment = _environment(place)  # before the move: a path in it may start from here
     os.chdir(ROOT)
     sys.stdout.flush()
     if os.name == "posix":
-        os.execve(command[0], command, _environment(place))
+        os.execve(command[0], command, environment)
     signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is the child's to answer
-    return subprocess.run(command, env=_environment(place)).returncode
+    return subprocess.run(command, env=environment).returncode
 
 
 def _environment(place: Place) -> dict[str, str]:
@@ -136,6 +146,8 @@ def _environment(place: Place) -> dict[str, str]:
     added = {"PATH": path}
     if place.kind == "own":
         added["VIRTUAL_ENV"] = str(place.prefix)
+    if kept := os.environ.get("COURSE_PROGRESS"):  # one file for notebooks and for the terminal
+        added["COURSE_PROGRESS"] = os.path.abspath(os.path.expanduser(kept))
     return {**os.environ, **added}
 
 
@@ -161,6 +173,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "-p", dest="parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
     )
+    kept = add(progress).add_mutually_exclusive_group()
+    kept.add_argument("--export", metavar="FILE", help="write it to a file, to take along")
+    kept.add_argument("--import", metavar="FILE", dest="take_in", help="merge such a file into it")
+    kept.add_argument("--reset", action="store_true", help="begin anew, keeping a dated backup")
     add(doctor)
     command = add(build)
     command.add_argument("lessons", nargs="*", metavar="LESSON", help="all if none is named")

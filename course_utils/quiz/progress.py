@@ -136,6 +136,8 @@ class Progress:
         """
         path = Path(os.path.expanduser(path))
         document = self.read()
+        if os.path.isdir(path):
+            raise ProgressError(f"{path} is a folder. Name a file in it.")
         if os.path.realpath(path) == str(self.path):
             raise ProgressError(f"{path} is where your progress is kept. Name another file.")
         there = storage.read_export(path)[0] if os.path.isfile(path) else records.empty()
