@@ -159,9 +159,16 @@ plots.image_grid(test.images[chosen], titles, colours=colours);
 # | [2 · Freezing](02_freezing.ipynb) | freeze what you mean to freeze, and prove it |
 # | [3 · Head swap](03_head_swap.ipynb) | give any network a new last layer |
 # | [4 · Feature extraction](04_feature_extraction.ipynb) | learn from a frozen network for almost nothing, and report it honestly |
+# | [10 · Final quiz](10_final_quiz.ipynb) | say what you know, and what to read again |
 
-# %% tags=["place"]
-# place: progress()
+# %% [markdown]
+# ## How far you are
+# Each lesson asks questions, in the middle and at its end, and has exercises that are checked. Answers are graded at once, and a wrong one is told why. What you have done is kept on your machine and shows up here; [lesson 10](10_final_quiz.ipynb) draws a final quiz from all of it.
+
+# %% tags=["quiz"]
+from course_utils.quiz.panel import progress
+
+progress()
 
 # %% [markdown]
 # ## What you saw

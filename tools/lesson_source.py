@@ -25,7 +25,9 @@ PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ = (
 )
 TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ}
 START, END = "# solution", "# end solution"
-_QUIZ_CALL = re.compile(r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\))\s*\Z', re.MULTILINE)
+_QUIZ_CALL = re.compile(
+    r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|progress\(\))\s*\Z', re.MULTILINE
+)
 
 
 class LessonError(Exception):
@@ -116,7 +118,7 @@ def _cell_problem(cell) -> str:
     if lines > MAX_LINES:
         return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
     if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
-        return 'a quiz cell ends on quiz("…"), recap("…") or final_quiz()'
+        return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz() or progress()'
     if EXERCISE in tags(cell) and solution(cell.source) == cell.source:
         return f"an exercise needs its solution between '{START}' and '{END}'"
     if EXERCISE not in tags(cell) and solution(cell.source) != cell.source:

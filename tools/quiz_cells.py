@@ -6,12 +6,16 @@ It is made from the bank at every build, so that a changed question executes no 
 from __future__ import annotations
 
 import ast
+import tempfile
+from pathlib import Path
 
 from lesson_source import QUIZ, LessonError, tags
 from nbformat.v4 import new_output
 
 from course_utils.quiz.bank import find, load_banks, questions_of
 from course_utils.quiz.draw import draw
+from course_utils.quiz.panel import progress
+from course_utils.quiz.progress import Progress
 from course_utils.quiz.static import static_html
 
 
@@ -29,14 +33,23 @@ def static_output(cell):
     """The output of one quiz cell."""
     call = ast.parse(cell.source).body[-1].value
     try:
-        questions, title = _asked(call)
+        data = _of_nobody() if call.func.id == "progress" else {"text/html": _asked(call)}
     except KeyError as error:
         raise LessonError(f"quiz cell {cell.source.splitlines()[-1]!r}: {error.args[0]}") from error
-    return new_output("display_data", data={"text/html": static_html(questions, title)})
+    return new_output("display_data", data=data)
 
 
-def _asked(call: ast.Call) -> tuple[list, str]:
+def _asked(call: ast.Call) -> str:
     if call.func.id == "final_quiz":
-        return draw(questions_of(load_banks()), n=10, seed=0), "Final quiz"
+        return static_html(draw(questions_of(load_banks()), n=10, seed=0), "Final quiz")
     questions, title = find(call.args[0].value, load_banks())
-    return questions, title if call.func.id == "quiz" else title.replace("Quiz", "Recap")
+    return static_html(
+        questions, title.replace("Quiz", "Recap") if call.func.id == "recap" else title
+    )
+
+
+def _of_nobody() -> dict[str, str]:
+    """The progress panel of someone who has not begun."""
+    with tempfile.TemporaryDirectory() as folder:
+        panel = progress(Progress(Path(folder, "progress.json")))
+        return {"text/html": panel._repr_html_(), "text/plain": str(panel)}

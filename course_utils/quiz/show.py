@@ -8,7 +8,7 @@ from IPython.display import HTML, display
 from course_utils.quiz.bank import find, load_banks, questions_of
 from course_utils.quiz.draw import draw
 from course_utils.quiz.payload import payload
-from course_utils.quiz.progress import Progress
+from course_utils.quiz.progress import Progress, my_progress
 from course_utils.quiz.static import static_html
 
 
@@ -43,7 +43,7 @@ def final_quiz(n: int = 10, progress: Progress | None = None) -> None:
     The draw changes with every final quiz that was finished; until then it stays the same, so that
     nothing is lost when the cell runs again.
     """
-    progress = progress or Progress()
+    progress = progress or my_progress()
     finals = progress.read()["finals"]
     last = finals[-1]["asked"] if finals else []
     questions = draw(questions_of(load_banks()), last, n=n, seed=len(finals))
@@ -51,7 +51,7 @@ def final_quiz(n: int = 10, progress: Progress | None = None) -> None:
 
 
 def _show(questions: list, title: str, mode: str, progress: Progress | None = None) -> None:
-    progress = progress or Progress()
+    progress = progress or my_progress()
     lessons = {bank.lesson[:2]: bank.lesson for bank in load_banks()}
     payloads = [payload(question, lessons[question.id[:2]]) for question in questions]
     try:
