@@ -199,11 +199,12 @@ def progress(options: argparse.Namespace) -> str:
 
 def show_progress(options: argparse.Namespace) -> int:
     """Print `progress`, or why not."""
+    from course_utils.quiz.bank import BankError
     from course_utils.quiz.records import ProgressError
 
     try:
         print(progress(options))
-    except ProgressError as error:
+    except (ProgressError, BankError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

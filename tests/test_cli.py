@@ -10,6 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from course_utils import cli, photos, weights
+from course_utils.quiz.bank import BankError
 from course_utils.quiz.progress import Progress
 
 CLAIMS = """
@@ -210,6 +211,15 @@ def test_progress_errors_are_sentences(learner, tmp_path, capsys, arguments, tol
     said, error = capsys.readouterr()
     assert told in error and said == "" and error.count("\n") == 1
     assert (tmp_path / "junk.json").read_text() == "junk"
+
+
+def test_progress_with_a_broken_bank_is_told(learner, monkeypatch, capsys):
+    def broken():
+        raise BankError("04_x.yaml, line 7: no YAML")
+
+    monkeypatch.setattr("course_utils.quiz.bank.load_banks", broken)
+    assert cli.main(["progress"]) == 2
+    assert capsys.readouterr().err == "04_x.yaml, line 7: no YAML\n"
 
 
 def test_progress_takes_one_flag_at_a_time(learner, capsys):
