@@ -7,11 +7,14 @@ import build_notebooks
 import lesson_source
 import nbformat
 import pytest
+import quiz_cells
 from fingerprint import fingerprint
 from lesson_source import Course, LessonError, lesson_notebook, lesson_with_solutions, read_cells
 from nbformat.v4 import new_output
 from outputs import clean_outputs, output_problems
 from PIL import Image
+
+from course_utils.quiz.bank import load_banks
 
 COURSE = Course("someone/course", "main")
 HEAD = """# %% [markdown]
@@ -27,7 +30,12 @@ N = 3
 
 """
 BODY = """# %% tags=["place"]
-# place: quiz("04-tiny")
+# place: dial("tiny")
+
+# %% tags=["quiz"]
+from course_utils.quiz.show import quiz
+
+quiz("02-flags")
 
 # %% tags=["nbval-check-output"]
 N + 1
@@ -104,8 +112,8 @@ def test_ids_tags_counts_and_metadata(built):
     assert notebook.metadata.language_info == {"name": "python"}
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-    assert code[2].outputs[0].data["text/plain"] == "4"
-    assert code[2].outputs[0].execution_count == 3
+    assert code[3].outputs[0].data["text/plain"] == "4"
+    assert code[3].outputs[0].execution_count == 4
     assert all(set(cell.metadata) <= {"tags", "alt", "jupyter"} for cell in code)
     assert code[0].metadata.jupyter.source_hidden and "archive/main.zip" in code[0].source
 
@@ -118,18 +126,44 @@ def test_places_go_and_badges_come(built):
     assert address in sources[0] and "<!-- badges -->" not in sources[0]
 
 
-def test_the_exercise_is_cut_and_its_solution_folded_after_the_check(built):
+def test_the_exercise_is_cut(built):
     notebook = build_notebooks.read(built[1])
     cells = notebook.cells
     exercise = next(i for i, c in enumerate(cells) if "exercise" in c.metadata.get("tags", []))
     assert cells[exercise].source == (
         'def double(x):\n    """Twice x."""\n    ...  # your code here'
     )
-    check, folded = cells[exercise + 2], cells[exercise + 3]
+    check = cells[exercise + 2]
     assert check.metadata.tags == ["self-check"]
     assert "your turn" in check.outputs[0].data["text/plain"]
-    assert folded.cell_type == "markdown" and "    return 2 * x" in folded.source
-    assert folded.source.startswith("<details><summary>One solution</summary>\n\n```python\n")
+    assert not any("return 2 * x" in cell.source for cell in cells)
+
+
+def test_a_quiz_cell_stores_the_version_without_a_kernel(built):
+    notebook = build_notebooks.read(built[1])
+    (cell,) = (c for c in notebook.cells if "quiz" in c.metadata.get("tags", []))
+    (output,) = cell.outputs
+    assert list(output.data) == ["text/html"] and "tlm-static" in output.data["text/html"]
+
+
+def test_a_changed_question_is_noticed_and_executes_nothing(copy, monkeypatch):
+    bank = load_banks()[1]
+    other = [q.model_copy(update={"prompt": "Another question?"}) for q in bank.questions]
+    changed = bank.model_copy(update={"questions": other})
+    monkeypatch.setattr(quiz_cells, "load_banks", lambda: [changed])
+    folder = copy.notebook.parent
+    (problem,) = build_notebooks.check([copy.lesson], folder, COURSE)
+    assert "the question bank says something else" in problem
+    assert build_notebooks.build(copy.lesson, folder, COURSE) == "unchanged, not executed"
+    assert "Another question?" in copy.notebook.read_text(encoding="utf-8")
+    assert build_notebooks.check([copy.lesson], folder, COURSE) == []
+
+
+def test_a_quiz_cell_names_a_question_that_exists(copy):
+    text = copy.lesson.read_text(encoding="utf-8")
+    copy.lesson.write_text(text.replace('quiz("02-flags")', 'quiz("02-flag")'), encoding="utf-8")
+    with pytest.raises(LessonError, match="no question or lesson called '02-flag'.*02-flags"):
+        build_notebooks.build(copy.lesson, copy.notebook.parent, COURSE)
 
 
 def test_with_solutions_nothing_is_cut(built):
@@ -137,7 +171,7 @@ def test_with_solutions_nothing_is_cut(built):
     source = "\n".join(cell.source for cell in notebook.cells)
     assert "return 2 * x" in source
     assert "your code here" not in source and "# solution" not in source
-    assert "place:" not in source and "One solution" not in source
+    assert "place:" not in source
 
 
 def test_photos_are_replaced_by_one_line(built):
@@ -180,7 +214,7 @@ def test_prose_is_taken_over_without_a_run_and_code_is_not(copy, monkeypatch):
 @pytest.mark.parametrize("key", ["source", "outputs"])
 def test_a_hand_edit_is_noticed(copy, key):
     def change(notebook):
-        cell = notebook.cells[3]
+        cell = notebook.cells[4]
         if key == "source":
             cell.source += "  # better"
         else:
@@ -188,7 +222,7 @@ def test_a_hand_edit_is_noticed(copy, key):
 
     (problem,) = copy(change)
     assert problem.startswith("04_tiny_lesson: ")
-    assert ("03: source not as" if key == "source" else "edited by hand") in problem
+    assert ("04: source not as" if key == "source" else "edited by hand") in problem
 
 
 def test_a_hand_edited_output_is_executed_again(copy):
@@ -246,6 +280,7 @@ def test_a_lesson_unfit_for_a_learner_is_not_written(write_lesson, code, message
     [
         ("# %%\n" + "x = 1\n" * 16, "cell 4 .'x = 1'.: 16 lines of code"),
         ('# %% tags=["quizz"]\nx = 1', "unknown tag .'quizz'."),
+        ('# %% tags=["quiz"]\nquizz("02-flags")', "a quiz cell ends on"),
         ('# %% tags=["shows-photos"]\nx = 1', "needs alt="),
         ('# %% tags=["exercise"]\ndef f():\n    # solution\n    return 1', "without '# end sol"),
         ('# %% tags=["exercise"]\ndef f():\n    # end solution\n    return 1', "come in pairs"),

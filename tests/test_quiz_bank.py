@@ -97,7 +97,7 @@ def test_a_name_that_is_not_there_gets_the_nearest():
     with pytest.raises(KeyError, match="02-flags"):
         find("02-flag", BANKS)
     with pytest.raises(KeyError, match="02_freezing"):
-        find("lesson two", BANKS)
+        find("freezing", BANKS)
 
 
 # --- mistakes in a file ---

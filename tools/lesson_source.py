@@ -168,26 +168,12 @@ def solution(source: str) -> str:
 
 
 def learner_cells(path: Path) -> list:
-    """What the learner's notebook is made of: exercises cut, places left out, solutions folded."""
-    result, waiting = [], None
-    for cell in read_cells(path):
-        if "place" in tags(cell):
-            continue
+    """What the learner's notebook is made of: exercises cut, places left out."""
+    cells = [cell for cell in read_cells(path) if "place" not in tags(cell)]
+    for cell in cells:
         if EXERCISE in tags(cell):
-            waiting = solution(cell.source)
             cell.source = cut_solution(cell.source)
-        result.append(cell)
-        if waiting is not None and SELF_CHECK in tags(cell):
-            result.append(nbformat.v4.new_markdown_cell(_folded(waiting)))
-            waiting = None
-    return result
-
-
-def _folded(code: str) -> str:
-    # The blank lines matter: without them markdown takes the code for HTML.
-    return (
-        f"<details><summary>One solution</summary>\n\n```python\n{code.strip()}\n```\n\n</details>"
-    )
+    return cells
 
 
 def lesson_with_solutions(path: Path):
