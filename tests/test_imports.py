@@ -52,6 +52,27 @@ MAY_IMPORT = {
         *("quiz/bank", "quiz/draw", "quiz/payload", "quiz/progress"),
         *("quiz/static", "quiz/widget", "quiz/plain"),
     },
+    "exercises/__init__": set(),
+    "exercises/store": {"files"},
+    "exercises/limits": set(),
+    "exercises/attempt": {"exercises/limits"},
+    "exercises/networks": {"surgery"},
+    "exercises/trial": {"exercises/attempt"},
+    **{
+        f"exercises/on_{topic}": {
+            *("surgery", "exercises/attempt", "exercises/networks", "exercises/trial"),
+        }
+        for topic in ("loading", "flags", "training", "heads", "features")
+    },
+    "exercises/report": {"quiz/text", "exercises/attempt", "exercises/limits"},
+    "exercises/examine": {
+        *("exercises/on_loading", "exercises/on_flags", "exercises/on_training"),
+        *("exercises/on_heads", "exercises/on_features", "exercises/attempt"),
+        *("exercises/limits", "exercises/report", "exercises/store", "exercises/trial"),
+    },
+    "exercises/check": {
+        *("exercises/examine", "exercises/report", "exercises/store", "quiz/progress"),
+    },
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PACKAGES = {f"course_utils.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
