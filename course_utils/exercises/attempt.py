@@ -65,7 +65,7 @@ class Attempt:
     """
 
     def __init__(self, function: Callable, seconds: float) -> None:
-        self.printed = Bounded()
+        self.printed, self.calls = Bounded(), 0
         self.grad_mode_left_off = False  # by the last call
         self._function, self._code, self._left = function, code_of(function), seconds
 
@@ -80,6 +80,7 @@ class Attempt:
         ------
         LearnerError, Stopped, Unsolved
         """
+        self.calls += 1
         return self.run(lambda: self._function(*arguments), blame)
 
     def run(self, work: Callable, blame: Callable | None = None):

@@ -45,20 +45,10 @@ def examine(exercise: Exercise, function: Callable, seconds: float = SECONDS) ->
         return Report(exercise.name, "error", said=said)
     if is_blank(function):
         return Report(exercise.name, "your turn")
-    trial, attempt = TRIALS[exercise.name], Attempt(function, seconds)
-    report = Report(exercise.name, "solved", trial.aspects, printed=attempt.printed)
-    found: list[tuple[str, Mistake]] = []
-    with undisturbed():
-        for family in trial.families:
-            marks = ["–"] * len(trial.aspects)
-            if report.status == "solved":
-                _try_family(trial, attempt, family, marks, report, found)
-            report.rows.append(Row(family, tuple(marks)))
-    if report.status == "your turn":
-        return Report(exercise.name, "your turn")
+    run = _Run(TRIALS[exercise.name], Attempt(function, seconds))
+    report = run.report(exercise)
     if report.status == "stopped":
         report.said = f"It was still running after {seconds:g} s. Does each of its loops end?"
-    _diagnose(exercise, report, found)
     return report
 
 
@@ -81,42 +71,62 @@ def _cannot_be_called(exercise: Exercise, function: Callable) -> str:
     return ""
 
 
-def _try_family(
-    trial: Trial,
-    attempt: Attempt,
-    family: str,
-    marks: list[str],
-    report: Report,
-    found: list[tuple[str, Mistake]],
-) -> None:
-    """Fill in the marks of one family, and what was found on it."""
-    try:
-        for number, _ in enumerate(trial.examine(attempt, family)):
-            marks[number] = "✔"
-        return
-    except Mistake as mistake:
-        found.append((family, mistake))
-    except Unsolved:
-        report.status = "your turn"
-    except Stopped:
-        report.status = "stopped"
-    except LearnerError as error:
-        if not found:  # after a mistake it may be no more than its consequence
-            report.status, report.error = "error", error
-        found.append((family, Mistake(error.mistake or "")))
-    except Exception as error:  # the network came back in a state that nobody thought of
-        report.seen = f"{family}: afterwards it cannot be used: {type(error).__name__}: {error}"
-        found.append((family, Mistake("")))
-    marks[marks.index("–")] = "✘"
+class _Run:
+    """One run of a trial: ``rows`` of marks, and the mistakes ``found`` with their families."""
 
+    def __init__(self, trial: Trial, attempt: Attempt) -> None:
+        self.trial, self.attempt = trial, attempt
+        self.status, self.seen = "solved", ""
+        self.error: LearnerError | None = None
+        self.rows: list[Row] = []
+        self.found: list[tuple[str, Mistake]] = []
+        with undisturbed():
+            for family in trial.families:
+                self._family(family)
 
-def _diagnose(exercise: Exercise, report: Report, found: list[tuple[str, Mistake]]) -> None:
-    """Name the mistake that is listed first among those found, with what was seen of it."""
-    if found and report.status == "solved":
-        report.status = "not yet"
-    order = list(exercise.mistakes)
-    known = [(order.index(m.ident), family, m) for family, m in found if m.ident]
-    if known:
-        _, family, mistake = min(known, key=lambda entry: entry[0])
-        report.mistake, report.advice = mistake.ident, exercise.mistakes[mistake.ident]
-        report.seen = f"{family}: {mistake.seen}" if mistake.seen else ""
+    def _family(self, family: str) -> None:
+        marks = ["–"] * len(self.trial.aspects)
+        if self.status in ("solved", "not yet"):
+            try:
+                for number, _ in enumerate(self.trial.examine(self.attempt, family)):
+                    marks[number] = "✔"
+            except Exception as error:
+                marks[marks.index("–")] = "✘"
+                self._failed(family, error)
+            except Stopped:
+                marks[marks.index("–")] = "✘"
+                self.status = "stopped"
+        self.rows.append(Row(family, tuple(marks)))
+
+    def _failed(self, family: str, error: Exception) -> None:
+        if isinstance(error, Unsolved):
+            self.status = "your turn"
+            return
+        if not isinstance(error, Mistake | LearnerError):
+            # The network came back in a state that nobody thought of.
+            told = f"{family}: afterwards it cannot be used: {type(error).__name__}: {error}"
+            self.seen = self.seen or told
+            error = Mistake("")
+        if isinstance(error, LearnerError):
+            if not self.found:  # after a mistake it may be no more than its consequence
+                self.status, self.error = "error", error
+            error = Mistake(error.mistake or "")
+        if self.status == "solved":
+            self.status = "not yet"
+        self.found.append((family, error))
+
+    def report(self, exercise: Exercise) -> Report:
+        """What there is to show. Of several mistakes the one that the exercise lists first."""
+        if self.status == "your turn":
+            return Report(exercise.name, "your turn")
+        report = Report(
+            exercise.name, self.status, self.trial.aspects, self.rows, seen=self.seen,
+            error=self.error, printed=self.attempt.printed, calls=self.attempt.calls,
+        )  # fmt: skip
+        order = list(exercise.mistakes)
+        known = [(order.index(m.ident), family, m) for family, m in self.found if m.ident]
+        if known:
+            _, family, mistake = min(known, key=lambda entry: entry[0])
+            report.mistake, report.advice = mistake.ident, exercise.mistakes[mistake.ident]
+            report.seen = f"{family}: {mistake.seen}" if mistake.seen else ""
+        return report

@@ -52,6 +52,7 @@ def call_within(seconds: float, work: Callable):
     alarm = _Alarm(seconds, previous)
     try:
         try:
+            alarm.set()  # in here: it may ring before this returns
             result = work()
         finally:
             alarm.over = True  # from here on the alarm raises nothing
@@ -78,8 +79,11 @@ class _Alarm:
         self._outside = sys._getframe(1)  # frames from here outwards are not the learner's
         self._sent = self._pending = False
         self._lock, self._done = threading.Lock(), threading.Event()
-        signal.signal(signal.SIGINT, self._ring)
         self._thread = threading.Thread(target=self._watch, args=(seconds,), daemon=True)
+
+    def set(self) -> None:
+        """Let the time begin."""
+        signal.signal(signal.SIGINT, self._ring)
         self._thread.start()
 
     def _watch(self, seconds: float) -> None:
@@ -138,7 +142,8 @@ class _Alarm:
                 patience = time.monotonic() + 1
             while self._pending and time.monotonic() < patience:
                 time.sleep(0.001)  # its arrival, which does nothing now
-            self._thread.join(1)
+            if self._thread.is_alive():
+                self._thread.join(1)
         finally:
             signal.signal(signal.SIGINT, self._previous)
             if self.rang > 1:

@@ -17,14 +17,14 @@ MIME = "application/vnd.course.exercise+json"
 STATUSES = ("solved", "not yet", "your turn", "error", "stopped")
 _GREEN, _RED, _GREY, _BLUE = "#15803d", "#dc2626", "#6b7280", "#2563eb"
 # Both colours are given where one is: it has to be read in light and in dark themes.
-_ON_WHITE = "background:#f8f8f8;color:#222;padding:.5em .8em;overflow-x:auto"
+_ON_WHITE = "background-color:#f8f8f8;color:#222;padding:.5em .8em;overflow-x:auto"
 
 
 class Shown:
     """Something to display: a headline and blocks, as text, as HTML and as data.
 
     A block is a pair of its kind and its text: "line" (plain), "text" (Markdown), "code" (Python),
-    "output" (plain), or "folded output".
+    "output" (plain), or "folded output" (its first line stays in sight).
     """
 
     colour = _BLUE
@@ -64,10 +64,11 @@ def _html(kind: str, text: str) -> str:
     if kind == "code":
         coloured = highlight(text, PythonLexer(), HtmlFormatter(nowrap=True, noclasses=True))
         return f'<pre style="{_ON_WHITE}">{coloured}</pre>'
-    pre = f'<pre style="overflow-x:auto">{html.escape(text)}</pre>'
     if kind == "folded output":
-        return f"<details><summary>What it printed</summary>{pre}</details>"
-    return pre
+        summary, _, text = text.partition("\n")
+        pre = f'<pre style="overflow-x:auto">{html.escape(text)}</pre>'
+        return f"<details><summary>{html.escape(summary)}</summary>{pre}</details>"
+    return f'<pre style="overflow-x:auto">{html.escape(text)}</pre>'
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class Report(Shown):
     said: str = ""
     error: LearnerError | None = None
     printed: Bounded = field(default_factory=Bounded)
+    calls: int = 0
     warning: str | None = None
 
     @property
@@ -141,7 +143,7 @@ class Report(Shown):
         if self.advice:
             found.append(("text", f"**Hint:** {self.advice}"))
         if self.printed.length:
-            found.append(("folded output", _output(self.printed)))
+            found.append(("folded output", _output(self.printed, self.calls)))
         if self.status in ("not yet", "error", "stopped"):
             more = f'`hint("{self.name}")` says more, `solution("{self.name}")` all of it.'
             found.append(("text", more))
@@ -158,9 +160,12 @@ def _told(error: LearnerError) -> str:
     return f"line {error.line} of your cell:  {error.text}\n{told}" if error.line else told
 
 
-def _output(printed: Bounded) -> str:
+def _output(printed: Bounded, calls: int) -> str:
+    """A line that says what it is, and the beginning of what was printed."""
     left = printed.length - len(printed.kept)
-    return printed.kept + (f"\n… and {left:,} characters more" if left else "")
+    more = f"\n… and {left:,} characters more" if left else ""
+    times = "once" if calls == 1 else f"{calls} times"
+    return f"What it printed when it was called {times}\n{printed.kept}{more}"
 
 
 def show(thing: Shown) -> None:
