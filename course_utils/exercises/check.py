@@ -53,7 +53,7 @@ def hint(name: str, *, progress: Progress | None = None) -> None:
     taken = _known(name, progress).get("hints", 0)
     number = min(taken + 1, len(exercise.hints))
     progress.exercise(name, hints=number)
-    blocks = [("text", f"{n}. {text}") for n, text in enumerate(exercise.hints[:number], 1)]
+    blocks = [("text", _numbered(exercise.hints[:number]))]
     if number == len(exercise.hints):
         blocks.append(("text", f'There are no more. After a try, `solution("{name}")` shows one.'))
     _show(f"Hint {number} of {len(exercise.hints)} for {name}", blocks, progress)
@@ -72,9 +72,12 @@ def solution(name: str, *, progress: Progress | None = None) -> None:
         _show(f"Try {name} first.", [("text", told)], progress)
         return
     progress.exercise(name, seen=True)
-    steps = "\n".join(f"{n}. {step}" for n, step in enumerate(exercise.solution.steps, 1))
-    blocks = [("code", exercise.solution.code), ("text", steps)]
+    blocks = [("code", exercise.solution.code), ("text", _numbered(exercise.solution.steps))]
     _show(f"One solution of {name}", blocks, progress)
+
+
+def _numbered(texts: list[str]) -> str:
+    return "\n".join(f"{n}. {text}" for n, text in enumerate(texts, 1))
 
 
 def _known(name: str, progress: Progress) -> dict:
@@ -82,7 +85,7 @@ def _known(name: str, progress: Progress) -> dict:
 
 
 def _show(head: str, blocks: list[tuple[str, str]], progress: Progress) -> None:
-    warning = [("line", f"▲ {progress.warning}")] if progress.warning else []
+    warning = [("note", f"▲ {progress.warning}")] if progress.warning else []
     show(Shown(head, blocks + warning))
 
 

@@ -15,7 +15,7 @@ from course_utils.exercises.trial import Trial, attribute_set, goes_by_name, lis
 from course_utils.surgery import find_head
 
 CASES = {
-    f"{family}, {stage}": (family, stage)
+    f"{stage} of {family}": (family, stage)
     for family, stage in [
         ("resnet18", "layer2"),
         ("resnet18", "conv1"),  # a piece of the names of other convolutions, too

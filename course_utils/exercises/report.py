@@ -18,13 +18,17 @@ STATUSES = ("solved", "not yet", "your turn", "error", "stopped")
 _GREEN, _RED, _GREY, _BLUE = "#15803d", "#dc2626", "#6b7280", "#2563eb"
 # Both colours are given where one is: it has to be read in light and in dark themes.
 _ON_WHITE = "background-color:#f8f8f8;color:#222;padding:.5em .8em;overflow-x:auto"
+_STYLES = {
+    "line": "padding-left:1.3em;text-indent:-1.3em",  # the mark stands in front of the lines
+    "note": "margin-top:.4em",
+}
 
 
 class Shown:
     """Something to display: a headline and blocks, as text, as HTML and as data.
 
-    A block is a pair of its kind and its text: "line" (plain), "text" (Markdown), "code" (Python),
-    "output" (plain), or "folded output" (its first line stays in sight).
+    A block is a pair of its kind and its text: "line" and "note" (plain), "text" (Markdown), "code"
+    (Python), "output" (plain), or "folded output" (its first line stays in sight).
     """
 
     colour = _BLUE
@@ -57,8 +61,8 @@ def _plain(kind: str, text: str) -> str:
 
 
 def _html(kind: str, text: str) -> str:
-    if kind == "line":
-        return f"<div>{html.escape(text)}</div>"
+    if kind in _STYLES:
+        return f'<div style="{_STYLES[kind]}">{html.escape(text)}</div>'
     if kind == "text":
         return f'<div style="margin-top:.4em">{markdown_html(text, mathml=False)}</div>'
     if kind == "code":
@@ -139,7 +143,7 @@ class Report(Shown):
         if self.error:
             found.append(("output", _told(self.error)))
         if self.seen:
-            found.append(("line", self.seen))
+            found.append(("note", self.seen))
         if self.advice:
             found.append(("text", f"**Hint:** {self.advice}"))
         if self.printed.length:
@@ -148,7 +152,7 @@ class Report(Shown):
             more = f'`hint("{self.name}")` says more, `solution("{self.name}")` all of it.'
             found.append(("text", more))
         if self.warning:
-            found.append(("line", f"▲ {self.warning}"))
+            found.append(("note", f"▲ {self.warning}"))
         return found
 
     __repr__ = Shown.__repr__
