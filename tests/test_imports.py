@@ -12,6 +12,9 @@ MAY_IMPORT = {
     "runtime": set(),
     "stats": set(),
     "surgery": set(),
+    "synthetic": set(),
+    "stacked": {"synthetic"},
+    "strategies": {"runtime", "stats", "stacked", "synthetic"},
     "memory": set(),
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
     "plots": set(),
@@ -26,6 +29,8 @@ MAY_IMPORT = {
     "flowers": {"runtime", "images", "photos", "petals", "blossoms", "rendered"},
     "training": {"runtime", "surgery", "images", "plots"},
     "features": {"runtime", "surgery", "images", "training"},
+    "split": {"surgery"},
+    "prefix": {"runtime", "surgery", "images", "training", "split"},
     "lens": {"runtime", "surgery", "images"},
     "doctor": {"runtime", "weights", "photos"},
     "cli": {
