@@ -1,11 +1,14 @@
 """The cached loop against the plain one, to the last bit; and every reason not to cache."""
 
 import copy
+import importlib.util
+import json
 import re
 from dataclasses import dataclass
 
 import pytest
 import torch
+from lesson_source import ROOT
 from torch import nn
 from torchvision.models import get_model
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
@@ -151,7 +154,7 @@ def test_a_layer_that_works_in_place_does_not_spoil_what_is_kept():
         def __init__(self):
             super().__init__()
             self.first = nn.Conv2d(3, 4, 3)
-            self.second = nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3))
+            self.second = nn.Sequential(nn.SiLU(inplace=True), nn.Conv2d(4, 4, 3))
             self.head = nn.Linear(4, 3)
 
         def forward(self, x):
@@ -318,3 +321,17 @@ def test_bad_input_is_an_error_not_a_notice():
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="every parameter is frozen"):
         cache_prefix(model, TRAIN, VAL)
+
+
+def test_the_benchmark_measures_both_loops(tmp_path):
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "benchmarks" / "prefix.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    out = tmp_path / "results.json"
+    small = ["--images", "20", "--side", "64", "--batch-size", "8", "--epochs", "1"]
+    assert bench.main([*small, "--output", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert result["images"] == 20 and result["made_by"] == "python benchmarks/prefix.py"
+    for row in result["trainable_blocks"].values():
+        assert row["max_abs_difference"] == 0.0
+        assert row["ratio"] == pytest.approx(row["plain_seconds"] / row["cached_seconds"], rel=0.1)
