@@ -7,8 +7,9 @@ function finalButtons(model, screen, questions, retry) {
     screen.told = true;
     screen.outbox(questions[0].id, { what: "final", scores });
   }
+  const which = failed.length === 1 ? "the one that was" : `the ${failed.length} that were`;
   const again = make("button", { type: "button", class: "primary", onclick: () => retry(failed) },
-    `Again: the ${failed.length} that were not right`);
+    `Again: ${which} not right`);
   const save = make("button", { type: "button", onclick: () => download(model, questions, scores) },
     "Save this result");
   return make("div", { class: "row" }, ...(failed.length ? [again] : []), save);
@@ -18,7 +19,7 @@ function download(model, questions, scores) {
   const right = questions.filter((question) => scores[question.id] === 1).length;
   const lines = questions.map((question) => {
     const mark = scores[question.id] === 1 ? "right" : "to go over";
-    return `- ${mark}: ${question.concept} (lesson ${question.lesson.slice(0, 2)}, ${question.section})`;
+    return `- ${mark}: ${question.concept} (lesson ${question.lesson.slice(0, 2)}, ${sectionOf(question)})`;
   });
   const head = `# ${model.get("title")}\n\n${new Date().toISOString().slice(0, 10)}: `;
   const text = `${head}${right} of ${questions.length} right at the first try\n\n${lines.join("\n")}\n`;

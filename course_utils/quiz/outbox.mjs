@@ -1,29 +1,38 @@
 // The way back to Python.
 
 const OUTBOX = "transfer-learning-measured/outbox";
-const sentHere = new Set(); // by this page: not to be sent again by another quiz of the same page
+const NO_KERNEL = "The kernel that this quiz talked to is gone. Your answers are kept in this browser; " +
+  "run the cell again to save them.";
 
 // Every message waits in the browser's storage until Python says that it is saved. A kernel that is
-// busy answers later; one that was restarted gets the message when the cell runs again.
-function newOutbox(model, questions, onWarning) {
-  const mine = new Set(questions.map((question) => question.id));
+// busy answers later; one that was restarted gets the message when the cell runs again. One that is
+// sent twice, as after a reload of the page, has the same key, and Python counts it once.
+function newOutbox(model, onWarning) {
   const post = (message) => {
-    sentHere.add(message.key);
-    model.send(message);
+    try {
+      model.send(message);
+    } catch {
+      onWarning(NO_KERNEL); // and what the learner sees goes on
+    }
   };
   model.on("msg:custom", (reply) => {
     if (reply.saved) keep(waiting().filter((message) => message.key !== reply.saved));
     onWarning(reply.warning ?? "");
   });
-  waiting()
-    .filter((message) => mine.has(message.question) && !sentHere.has(message.key))
-    .forEach(post);
+  waitingFor(model).forEach(post);
   return (question, content) => {
     const key = `${Date.now()}-${Math.random().toString(36).slice(2)}`;
     const message = { key, question, ...content };
     keep([...waiting(), message].slice(-200));
     post(message);
   };
+}
+
+// Messages about the model's questions that Python has not saved yet, as far as it has told.
+function waitingFor(model) {
+  const ids = new Set(model.get("questions").map((question) => question.id));
+  const saved = new Set(model.get("saved"));
+  return waiting().filter(({ key, question }) => ids.has(question) && !saved.has(key));
 }
 
 function waiting() {

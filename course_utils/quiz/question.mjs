@@ -32,25 +32,24 @@ function questionView(question, state, messages, tell) {
     event?.preventDefault();
     state.answer = input.read();
     state.grade = grade(question.key, state.answer);
-    if (state.grade.status !== "invalid") {
-      const { status, score } = state.grade;
-      state.first ??= state.steps ? 0 : score; // an answer that was looked up is no right answer
-      state.record = answered(state.record, status, score);
-      tell({ what: "answer", status, score, hints: state.hints, steps: state.steps });
-    }
+    const { status, score } = state.grade;
+    if (status === "invalid") return drawQuestion();
+    state.first ??= state.steps ? 0 : score; // an answer that was looked up is no right answer
+    state.record = answered(state.record, status, score);
     drawQuestion();
+    tell({ what: "answer", status, score, hints: state.hints, steps: state.steps });
   }
   function showHint() {
     if (state.hints === question.hints.length) return;
     state.hints += 1;
-    tell({ what: "hint", hints: state.hints, steps: state.steps });
     drawQuestion();
+    tell({ what: "hint", hints: state.hints, steps: state.steps });
   }
   function showStep() {
     if (state.steps === question.solution.length) return;
     state.steps += 1;
-    tell({ what: "hint", hints: state.hints, steps: state.steps });
     drawQuestion();
+    tell({ what: "hint", hints: state.hints, steps: state.steps });
   }
   function startOver() {
     Object.assign(state, { answer: undefined, grade: null, hints: 0, steps: 0 });
@@ -126,8 +125,9 @@ function note(name, place, text, kind) {
 function solutionStep(question, place) {
   if (place < question.solution.length - 1) return note("Step", place, question.solution[place], "");
   const last = note("Step", place, question.solution[place], "");
+  const lines = question.answer.includes("<br>") ? "div" : "span"; // several stand below the word
   const answer = make("div", { class: "note right" }, make("b", {}, "Answer. "),
-    make("span", { html: question.answer }));
+    make(lines, { html: question.answer }));
   const mistakes = question.mistakes.map((text) =>
     make("div", { class: "note wrong" }, make("b", {}, "Common mistake. "),
       make("span", { html: text })),

@@ -41,5 +41,6 @@ function optionsOf(question) {
 
 function backOfCard(question) {
   const steps = question.solution.map((text) => make("li", { html: text }));
-  return [make("div", { class: "note right", html: question.answer }), make("ol", {}, ...steps)];
+  const answer = make("div", { class: "note right" }, make("div", { html: question.answer }));
+  return [answer, make("ol", {}, ...steps)];
 }

@@ -9,7 +9,7 @@ function quizView(model, screen) {
 
   function ask(questions) {
     asked = questions;
-    nav = navigation(asked, screen, show);
+    nav = navigation(model.get("title"), asked, screen, show);
     bar.replaceChildren(nav.element);
     show(Math.min(screen.current, asked.length - 1));
   }
@@ -20,13 +20,14 @@ function quizView(model, screen) {
       screen.outbox(question.id, content);
       update();
     });
-    const name = `Question ${place + 1} of ${asked.length}`;
-    box.replaceChildren(make("section", { "aria-label": name }, view, goBack(question)));
+    const which = asked.length > 1 ? `Question ${place + 1} of ${asked.length}` : "Question";
+    const name = { "aria-label": `${which}: ${question.concept}` };
+    box.replaceChildren(make("section", name, view, goBack(question)));
     update();
   }
   function update() {
     nav.update();
-    warning.textContent = screen.warning;
+    warn();
     if (screen.questions.length === 1) return;
     const open = asked.some((question) => screen.states.get(question.id).first === undefined);
     const final = model.get("mode") === "final" && !open;
@@ -38,8 +39,13 @@ function quizView(model, screen) {
     screen.chosen = failed;
     screen.current = 0;
     ask(failed);
+    box.querySelector("input, textarea, button").focus(); // the button that was pressed is gone
   }
-  screen.redraw = update;
+  // Only this when Python answers: drawing the score anew would take the focus away from it.
+  function warn() {
+    warning.textContent = screen.warning;
+  }
+  screen.redraw = warn;
   ask(screen.chosen ?? screen.questions);
   const title = make("p", { class: "title" }, make("b", {}, model.get("title")));
   const several = screen.questions.length > 1;
@@ -48,13 +54,13 @@ function quizView(model, screen) {
 
 // The bar of numbered buttons. It is made once and then only relabelled: whoever goes through it by
 // keyboard keeps the focus.
-function navigation(questions, screen, show) {
+function navigation(title, questions, screen, show) {
   const button = (attributes, text = "") => make("button", { type: "button", ...attributes }, text);
   const step = (by) => questions[screen.current + by] && show(screen.current + by);
   const numbers = questions.map((question, place) => button({ onclick: () => show(place) }));
   const back = button({ "aria-label": "Previous question", onclick: () => step(-1) }, "←");
   const next = button({ "aria-label": "Next question", onclick: () => step(1) }, "→");
-  const element = make("nav", { "aria-label": "Questions" }, back, ...numbers, next);
+  const element = make("nav", { "aria-label": `Questions of ${title}` }, back, ...numbers, next);
   const update = () => {
     back.setAttribute("aria-disabled", screen.current === 0);
     next.setAttribute("aria-disabled", screen.current === questions.length - 1);
@@ -78,18 +84,19 @@ function markOf(state) {
 function scoreTable(questions, screen, final) {
   const concepts = new Map();
   for (const question of questions) {
-    const row = concepts.get(question.concept) ?? { right: 0, total: 0, questions: [] };
+    const row = concepts.get(question.concept) ?? { right: 0, total: 0, failed: [] };
     const state = screen.states.get(question.id);
+    const isRight = final ? state.first === 1 : state.record?.best === 1;
     row.total += 1;
-    row.right += final ? state.first === 1 : state.record?.best === 1;
-    row.questions.push(question);
+    row.right += isRight;
+    if (!isRight && state.record?.tries) row.failed.push(question);
     concepts.set(question.concept, row);
   }
   const right = [...concepts.values()].reduce((sum, row) => sum + row.right, 0);
   const rows = [...concepts].map(([concept, row]) =>
     make("tr", {}, make("th", { scope: "row" }, concept),
       make("td", {}, `${row.right} of ${row.total}`),
-      make("td", {}, ...(row.right < row.total ? links(row.questions) : ["✔"]))),
+      make("td", {}, ...(row.right < row.total ? links(row.failed) : ["✔"]))),
   );
   const told = final ? "right at the first try" : "right";
   const heading = `${right} of ${questions.length} ${told}`;
@@ -105,7 +112,7 @@ function scoreTable(questions, screen, final) {
 // A relative link works where the page's address is that of the notebook, as in JupyterLab.
 function links(questions) {
   const here = /\/tree\/.*\.ipynb$/.test(location.pathname);
-  const sections = new Map(questions.map((q) => [`${q.lesson.slice(0, 2)} · ${q.section}`, q]));
+  const sections = new Map(questions.map((q) => [`${q.lesson.slice(0, 2)} · ${sectionOf(q)}`, q]));
   return [...sections].map(([text, q]) => {
     const link = make(here ? "a" : "span", { class: "section" }, text);
     if (here) Object.assign(link, { href: `${q.lesson}.ipynb`, target: "_blank" });
@@ -113,8 +120,13 @@ function links(questions) {
   });
 }
 
+// The heading as one reads it: in the bank it is Markdown, as in the lesson.
+function sectionOf(question) {
+  return question.section.replaceAll("`", "").trim();
+}
+
 function goBack(question) {
-  const wanted = question.section.trim();
+  const wanted = sectionOf(question);
   const heading = () => [...document.querySelectorAll("h2, h3")].find((node) =>
     node.textContent.replace(/¶$/, "").trim() === wanted);
   const jump = () => heading()?.scrollIntoView({ block: "start" });

@@ -1,35 +1,47 @@
 // The widget: one question, a set of questions, or recap cards, and the way back to Python.
 
-// What is on screen belongs to the model, not to a view: an output that JupyterLab rebuilds, or
-// shows a second time, goes on where it was.
-const screens = new WeakMap();
+// anywidget calls this once a model. What is on screen belongs to the model, not to a view: an output
+// that JupyterLab builds anew, as when its cell is moved, goes on where it was.
+export default () => {
+  let screen;
+  return {
+    initialize({ model }) {
+      screen = newScreen(model);
+    },
+    render({ model, el }) {
+      const root = make("div", { class: "tlm-quiz", "data-lm-suppress-shortcuts": "true" });
+      root.addEventListener("keydown", keepKeys);
+      const build = { quiz: quizView, final: quizView, recap: recapView }[model.get("mode")];
+      root.append(build(model, screen));
+      el.append(root);
+    },
+  };
+};
 
-function render({ model, el }) {
-  const screen = screens.get(model) ?? newScreen(model);
-  screens.set(model, screen);
-  const root = make("div", { class: "tlm-quiz", "data-lm-suppress-shortcuts": "true" });
-  // Without this a notebook's own handler takes Enter away, and letters run its commands.
-  root.addEventListener("keydown", (event) => {
-    const ours = event.key === "Enter" || !(event.ctrlKey || event.metaKey);
-    if (ours) event.stopPropagation();
-  });
-  const build = { quiz: quizView, final: quizView, recap: recapView }[model.get("mode")];
-  root.append(build(model, screen));
-  el.append(root);
+// A notebook's own handlers would take Enter away, run its commands on letters, and Ctrl+Z would not
+// reach the field. Only Ctrl+S goes on, as if it were typed outside the notebook.
+function keepKeys(event) {
+  event.stopPropagation();
+  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s") return;
+  const outside = new KeyboardEvent("keydown", event);
+  document.body.dispatchEvent(outside);
+  if (outside.defaultPrevented) event.preventDefault(); // else the browser saves the page as well
 }
 
 function newScreen(model) {
   const questions = model.get("questions");
-  const records = model.get("records");
   // A final quiz starts from nothing: what was right before must not show here.
-  const before = model.get("mode") === "final" ? {} : records;
+  const before = model.get("mode") === "final" ? {} : { ...model.get("records") };
+  if (model.get("mode") === "quiz") {
+    for (const { what, question, status, score } of waitingFor(model)) {
+      if (what === "answer") before[question] = answered(before[question], status, score);
+    }
+  }
   const states = new Map(questions.map((q) => [q.id, newState(before[q.id])]));
   const screen = { questions, states, current: 0, turned: false, warning: "" };
-  screen.outbox = newOutbox(model, questions, (warning) => {
+  screen.outbox = newOutbox(model, (warning) => {
     screen.warning = warning;
     screen.redraw?.();
   });
   return screen;
 }
-
-export default { render };

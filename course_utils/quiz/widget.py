@@ -7,6 +7,7 @@ not as traits: traits that change quickly are merged on their way, and a try wou
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import anywidget
 import traitlets
@@ -36,8 +37,10 @@ class QuizWidget(anywidget.AnyWidget):
 
     _esm = module_source()
     _css = (HERE / "widget.css").read_text(encoding="utf-8")
+    _handled: ClassVar[list[str]] = []  # keys of all messages to this kernel
     questions = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
+    saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending
     messages = traitlets.Dict(MESSAGES).tag(sync=True)
     mode = traitlets.Unicode("quiz").tag(sync=True)
     title = traitlets.Unicode("").tag(sync=True)
@@ -45,15 +48,34 @@ class QuizWidget(anywidget.AnyWidget):
     def __init__(
         self, questions: list[dict], progress, mode: str = "quiz", title: str = ""
     ) -> None:
-        known = progress.read()["questions"]
-        records = {q["id"]: known[q["id"]] for q in questions if q["id"] in known}
-        super().__init__(questions=questions, records=records, mode=mode, title=title)
         self._progress = progress
+        self._ids = [question["id"] for question in questions]
+        # All at once: the front end may start from the first state that it gets.
+        super().__init__(questions=questions, mode=mode, title=title, **self._so_far())
         self.on_msg(self._receive)
 
+    def _repr_mimebundle_(self, **kwargs):
+        """Without words: where no widget can be, the static version stands before it."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"text/plain": ""}, metadata
+
+    def _so_far(self) -> dict:
+        """What is known of these questions, for a page that starts, or is loaded anew."""
+        known = self._progress.read()["questions"]
+        records = {name: known[name] for name in self._ids if name in known}
+        return {"records": records, "saved": self._handled[-200:]}
+
     def _receive(self, _, content: dict, buffers) -> None:
-        """Save what the browser sent, and tell it so: until then it keeps a copy."""
-        save(self._progress, content)
+        """Save what the browser sent, and tell it so: until then it keeps a copy.
+
+        A message can come twice, from a page that was loaded anew or from a second quiz with the
+        same question. It counts once.
+        """
+        if content["key"] not in self._handled:
+            save(self._progress, content)
+            self._handled.append(content["key"])
+            for name, value in self._so_far().items():
+                self.set_trait(name, value)
         self.send({"saved": content["key"], "warning": self._progress.warning or ""})
 
 

@@ -1,0 +1,67 @@
+"""Pictures of the quiz in every state, both themes, two widths: python tests/browser/screenshots.py
+
+Writes one picture a quiz into runs/screenshots/quiz/, and sheets of each type. Look at them.
+"""
+
+# ruff: noqa: E402  The checkout goes onto the path before anything is imported from it.
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+
+from conftest import Lab
+from lab_browser import chromium, jupyterlab
+from notebook_page import THEMES, set_theme
+from PIL import Image
+from states import NAMES, SETS, all_states, bring_about, pictures
+
+OUT = ROOT / "runs" / "screenshots" / "quiz"
+WIDTHS = (1300, 700)
+
+
+def sheets(folder: Path) -> None:
+    """Put the pictures of a type, theme and width onto one, two in a row; the sets onto another."""
+    groups: dict[str, list[Path]] = {}
+    for path in sorted(folder.glob("*.png"), key=lambda path: NAMES.index(_name(path))):
+        kind = "sets" if _name(path) in SETS else _name(path).split("-")[0]
+        groups.setdefault(f"{kind}-{path.stem.removesuffix(_name(path))[:-1]}", []).append(path)
+    (folder / "sheets").mkdir()
+    for group, paths in groups.items():
+        parts = [Image.open(path) for path in paths]
+        wide, first = max(part.width for part in parts) + 10, max(p.height for p in parts[:2]) + 10
+        size = 2 * wide, first + max(part.height for part in parts[2:])
+        sheet = Image.new("RGB", size, "#222" if "dark" in group else "#ddd")
+        for place, part in enumerate(parts):
+            sheet.paste(part, (place % 2 * wide, place // 2 * first))
+        sheet.save(folder / "sheets" / f"{group}.png")
+
+
+def _name(path: Path) -> str:
+    return path.stem.split("-", 2)[2]
+
+
+def main() -> None:
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as served, chromium() as browser:
+        with jupyterlab(Path(served)) as address:
+            with all_states(browser, Lab(address, Path(served)), "states") as page:
+                bring_about(page)
+                for theme in THEMES:
+                    set_theme(page, theme)
+                    for width in WIDTHS:
+                        page.set_viewport_size({"width": width, "height": 1600})
+                        page.wait_for_timeout(500)
+                        pictures(page, OUT, f"{theme}-{width}")
+    sheets(OUT)
+    print(f"Now look at the pictures in {OUT.relative_to(ROOT)}, or at its sheets")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""How the quiz looks in every state: nothing sticks out, all can be read, nothing moves."""
+
+import json
+
+import pytest
+from axe import RUN, VERSION, axe_source
+from notebook_page import THEMES, set_theme
+from states import NAMES, all_states, bring_about
+
+# The right edge of what is shown, against the quiz's own; what scrolls may hold longer lines.
+STICKS_OUT = """() => [...document.querySelectorAll(".tlm-quiz")].flatMap(quiz => {
+    const edge = quiz.getBoundingClientRect().right;
+    const parts = [...quiz.querySelectorAll("*")].filter(part => !part.closest("pre, .lines"));
+    return [quiz, ...parts].filter(part =>
+        part.getBoundingClientRect().right > edge + 1
+        || part.matches(".tlm-quiz, form, section, .note, label") &&
+            part.scrollWidth > part.clientWidth + 1
+    ).map(part => part.outerHTML.slice(0, 150));
+})"""
+MOVES = """() => [...document.querySelectorAll(".tlm-quiz *")].filter(part => {
+    const style = getComputedStyle(part);
+    return style.animationName !== "none" || style.transitionDuration !== "0s";
+}).length"""
+
+NO_TEXT = ("only non-text characters", "too short to determine if it is actual text content")
+
+
+@pytest.fixture(scope="module")
+def page(browser, lab):
+    with all_states(browser, lab, "looks") as page:
+        bring_about(page)
+        yield page
+
+
+@pytest.fixture(scope="module")
+def axe(page):
+    source = axe_source()
+    if source is None:
+        pytest.skip(
+            f"axe-core is not here: install npm, or let COURSE_AXE name axe.min.js ({VERSION})"
+        )
+    page.evaluate(source)
+
+
+@pytest.fixture(params=[(theme, width) for theme in THEMES for width in (1300, 700)], ids=str)
+def view(page, request):
+    theme, width = request.param
+    # As high as everything: axe leaves out what is scrolled away.
+    page.set_viewport_size({"width": width, "height": 20_000})
+    page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
+    if page.get_attribute("body", "data-jp-theme-name") != THEMES[theme]:
+        set_theme(page, theme)
+    return page
+
+
+def test_nothing_sticks_out(view):
+    assert view.locator(".tlm-quiz").count() == len(NAMES)
+    assert view.evaluate(STICKS_OUT) == []
+
+
+def test_axe_finds_nothing_serious(view, axe):
+    found = view.evaluate(RUN)
+    serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+    assert not serious, json.dumps(serious, indent=2, ensure_ascii=False)
+    # A contrast that it could not judge is no pass. Single letters and arrows are no text to it.
+    contrasts = [v["nodes"] for v in found["incomplete"] if v["id"] == "color-contrast"]
+    undecided = [node for nodes in contrasts for node in nodes if not node.endswith(NO_TEXT)]
+    assert not undecided, "\n".join(undecided)
+    assert found["passes"]["color-contrast"] > 300  # it saw all of the states
+
+
+def test_nothing_moves_for_who_wants_no_motion(page):
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate(MOVES) > 0  # else this finds nothing
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(MOVES) == 0
