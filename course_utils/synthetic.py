@@ -25,6 +25,10 @@ class World:
     source label tells. The last ``nuisance`` factors decide no label at all, yet shape every x.
     ``warp`` is the strength of the rendering's folds (0: a rotation). ``seed`` draws the map.
 
+    The defaults were chosen by one measure, that a second of pretraining gives features in which
+    the source factors can be read (a probe on noise-free labels gets 98 %). With more factors or
+    stronger folds it gets less, and every strategy stays farther from the Bayes accuracy.
+
     Raises
     ------
     ValueError : no source or other factor, an odd number of factors, no source label, a negative

@@ -11,6 +11,7 @@ from course_utils.stacked import accuracy, batch_order, new_layers, train
 from course_utils.strategies import (
     LOGISTIC,
     STRATEGIES,
+    Comparison,
     Strategy,
     compare,
     pretrain,
@@ -242,6 +243,14 @@ def test_with_few_points_the_order_turns_and_the_gaps_grow(few, many):
     assert abs(few.difference("linear probe", "partial").mean) < 0.01
     gap = few.difference("linear probe", "from scratch").mean
     assert gap > 3 * many.difference("linear probe", "from scratch").mean
+
+
+def test_at_one_rate_for_all_the_more_that_learns_the_worse_with_few_points(backbones):
+    accuracy = {n: run_strategy(s, Task(50), backbones[0], 8e-3) for n, s in STRATEGIES.items()}
+    untuned = Comparison(Task(50), accuracy, {})
+    assert untuned.difference("linear probe", "partial").low > 0
+    assert untuned.difference("partial", "full").low > 0.02
+    assert untuned.difference("full", "from scratch").low > 0
 
 
 def test_an_unrelated_backbone_does_not_help_its_probe(backbones):
