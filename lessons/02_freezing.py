@@ -683,19 +683,9 @@ def prepare(model, num_classes):
     # end solution
 
 # %% tags=["self-check"]
-patient = resnet18()
-yours = prepare(patient, 5)
-attempted = yours is not None
-patient.eval()
-before = snapshot(patient)
-if attempted:
-    F.cross_entropy(patient(images), labels).backward()
-    yours.step()
-claim("one step moves the new head, and nothing else",
-      changed(patient, before) == ["fc.weight", "fc.bias"], when=attempted, otherwise="your turn")
+from course_utils.exercises.check import check, hint, solution
 
-# %% tags=["place"]
-# place: check("prepare", prepare)
+check("prepare", prepare)  # hint("prepare") helps; after a try, solution("prepare") shows one
 
 # %% [markdown]
 # **Patient two.** A callback freezes a stage in the middle of training, between `backward()` and `step()`. The stage takes one more step.
@@ -723,21 +713,7 @@ def freeze_stage(stage):
     # end solution
 
 # %% tags=["self-check"]
-patient = resnet18().eval()
-optimizer = torch.optim.SGD(patient.parameters(), lr=0.1, weight_decay=0.1)
-F.cross_entropy(patient(images), labels).backward()
-freeze_stage(patient.layer1)
-attempted = count(patient.layer1).trainable_tensors == 0
-before = snapshot(patient)
-optimizer.step()
-moved = changed(patient, before)
-claim("the frozen stage stands still", not any(name.startswith("layer1.") for name in moved),
-      when=attempted, otherwise="your turn")
-claim("the other stages still learn", any(name.startswith("layer2.") for name in moved),
-      when=attempted, otherwise="your turn")
-
-# %% tags=["place"]
-# place: check("freeze_stage", freeze_stage)
+check("freeze_stage", freeze_stage)
 
 # %% [markdown]
 # **Patient three.** It should train `layer2` and nothing else.
@@ -763,19 +739,7 @@ def train_only(model, stage):
     # end solution
 
 # %% tags=["self-check"]
-for family, stage in {"resnet18": "layer2", "mobilenet_v2": "features.1"}.items():
-    with torch.device("meta"):
-        patient = get_model(family)
-    train_only(patient, stage)
-    attempted = count(patient).trainable_tensors < count(patient).tensors
-    inside, meant = count(patient), count(patient.get_submodule(stage))
-    claim(f"{family}: exactly {stage} is trainable",
-          inside.trainable_tensors == meant.trainable_tensors == meant.tensors,
-          figure=f"{inside.trainable_tensors} tensors, {meant.tensors} meant",
-          when=attempted, otherwise="your turn")
-
-# %% tags=["place"]
-# place: check("train_only", train_only)
+check("train_only", train_only)
 
 # %% [markdown]
 # ## Your turn: `freeze_backbone`
@@ -792,20 +756,7 @@ def freeze_backbone(model):
     # end solution
 
 # %% tags=["self-check"]
-for family in ["resnet18", "mobilenet_v2", "densenet121", "vit_b_16"]:
-    right, attempted = [], False
-    for flags in [True, False]:
-        with torch.device("meta"):
-            patient = get_model(family).requires_grad_(flags)
-        freeze_backbone(patient)
-        inside, top = count(patient), count(find_head(patient).module)
-        attempted = attempted or inside.trainable_tensors != flags * inside.tensors
-        right.append(inside.trainable_tensors == top.trainable_tensors == top.tensors)
-    claim(f"{family}: the head learns and nothing else, from all thawed and from all frozen",
-          all(right), figure=find_head(patient).name, when=attempted, otherwise="your turn")
-
-# %% tags=["place"]
-# place: check("freeze_backbone", freeze_backbone)
+check("freeze_backbone", freeze_backbone)
 
 # %% [markdown]
 # ## What you saw

@@ -273,16 +273,9 @@ def extract_features(model, images):
     # end solution
 
 # %% tags=["self-check"]
-probe_images, _ = train.batch(slice(0, 4))
-yours = extract_features(copy.deepcopy(start).train(), probe_images)
-attempted = yours is not None
-claim("the right vectors", lambda: torch.allclose(yours, by_hand[:4], atol=1e-4),
-      when=attempted, otherwise="your turn")
-claim("no gradient is recorded", lambda: not yours.requires_grad,
-      when=attempted, otherwise="your turn")
+from course_utils.exercises.check import check, hint, solution
 
-# %% tags=["place"]
-# place: check("extract_features", extract_features)
+check("extract_features", extract_features)  # hint(…) helps; after a try, solution(…) shows one
 
 # %% [markdown]
 # ## Three probes
@@ -290,7 +283,7 @@ claim("no gradient is recorded", lambda: not yours.requires_grad,
 #
 # *Logistic regression* is the same linear model, with a penalty on large weights, solved to convergence instead of stopped after five epochs. *k nearest neighbours* has no training at all: it looks up the most similar training photos and lets them vote.
 #
-# Each has one knob. We turn it on the validation photos.
+# Each has one knob, and we turn it on the validation photos. `C` works upside down: the larger it is, the weaker the penalty.
 
 # %%
 from course_utils.features import knn_probe, linear_probe

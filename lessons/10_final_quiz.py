@@ -58,7 +58,7 @@ claim(
 # How many questions would it take? Change the number below until neither score lies in the other's interval.
 
 # %%
-many = 40
+many = 20
 for share in (0.6, 0.8):
     print(f"{share:.0%} of {many}: {wilson(round(share * many), many)}")
 

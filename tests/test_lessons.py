@@ -4,9 +4,10 @@ import papermill
 import pytest
 from build_notebooks import read
 from execute import TIMEOUT, kernel_env
-from lesson_source import ROOT, SELF_CHECK, lesson_with_solutions, tags
+from lesson_source import EXERCISE, ROOT, lesson_with_solutions, tags
 from outputs import CLAIM
 
+from course_utils.exercises.report import MIME
 from course_utils.photos import find_photos
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
@@ -46,38 +47,35 @@ def learner_notebook(lesson):
     return read(ROOT / "notebooks" / f"{lesson.stem}.ipynb")
 
 
-def claims(notebook, tag: str | None = None) -> list[dict]:
-    """The claims a run showed, in order; only those of cells with ``tag`` where one is given."""
-    cells = [cell for cell in notebook.cells if tag is None or tag in tags(cell)]
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return [output.data[CLAIM] for output in outputs if CLAIM in output.get("data", {})]
+def shown_as(kind: str, notebook) -> list[dict]:
+    """What a run showed of one MIME type, in order."""
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return [output.data[kind] for output in outputs if kind in output.get("data", {})]
 
 
 @each_lesson
 def test_on_the_photos(lesson, run):
     if find_photos() is None:
         pytest.skip("no photos here: set COURSE_DATA_DIR")
-    shown = claims(run(learner_notebook(lesson), COURSE_FLOWERS="photos"))
+    shown = shown_as(CLAIM, run(learner_notebook(lesson), COURSE_FLOWERS="photos"))
     assert shown and all(claim["status"] != "fails" for claim in shown)
 
 
 @each_lesson
 def test_on_the_rendered_flowers(lesson, run):
-    shown = claims(run(learner_notebook(lesson), COURSE_FLOWERS="rendered"))
+    shown = shown_as(CLAIM, run(learner_notebook(lesson), COURSE_FLOWERS="rendered"))
     assert shown and all(claim["status"] != "fails" for claim in shown)
 
 
 @each_lesson
 def test_the_solutions_pass_their_checks(lesson, run):
     notebook = lesson_with_solutions(lesson)
-    exercises = sum(SELF_CHECK in tags(cell) for cell in notebook.cells)
+    exercises = sum(EXERCISE in tags(cell) for cell in notebook.cells)
     if not exercises:
         pytest.skip("a lesson without exercises")
-    # Small parameters may cost an experiment its effect; what counts here are the self-checks.
+    # Small parameters may cost an experiment its effect; what counts here are the checks.
     done = run(notebook, SMALL, COURSE_FLOWERS="rendered", COURSE_STRICT="0")
-    shown = claims(done, SELF_CHECK)
-    assert len(shown) >= exercises
-    assert {claim["status"] for claim in shown} == {"holds"}, shown
+    assert [check["status"] for check in shown_as(MIME, done)] == ["solved"] * exercises
 
 
 @each_lesson
@@ -87,6 +85,6 @@ def test_on_another_network_without_weights(lesson, run, tmp_path):
     notebook = learner_notebook(lesson)
     if not _has_parameter(notebook, "BACKBONE"):
         pytest.skip("a lesson without a network")
-    shown = claims(run(notebook, SMALL | {"BACKBONE": "resnet18"}, **place))
+    shown = shown_as(CLAIM, run(notebook, SMALL | {"BACKBONE": "resnet18"}, **place))
     assert any(claim["status"] == "skipped" for claim in shown)
     assert all(claim["status"] != "fails" for claim in shown)
