@@ -16,7 +16,7 @@ from course_utils.quiz.bank import find, load_banks, questions_of
 from course_utils.quiz.draw import draw
 from course_utils.quiz.panel import progress
 from course_utils.quiz.progress import Progress
-from course_utils.quiz.static import static_html
+from course_utils.quiz.static import static_cards, static_html
 
 
 def fill_quiz_cells(notebook) -> None:
@@ -43,9 +43,9 @@ def _asked(call: ast.Call) -> str:
     if call.func.id == "final_quiz":
         return static_html(draw(questions_of(load_banks()), n=10, seed=0), "Final quiz")
     questions, title = find(call.args[0].value, load_banks())
-    return static_html(
-        questions, title.replace("Quiz", "Recap") if call.func.id == "recap" else title
-    )
+    if call.func.id == "recap":
+        return static_cards(questions, title.replace("Quiz", "Recap"))
+    return static_html(questions, title)
 
 
 def _of_nobody() -> dict[str, str]:

@@ -9,7 +9,7 @@ from course_utils.quiz.bank import find, load_banks, questions_of
 from course_utils.quiz.draw import draw
 from course_utils.quiz.payload import payload
 from course_utils.quiz.progress import Progress, my_progress
-from course_utils.quiz.static import static_html
+from course_utils.quiz.static import static_cards, static_html
 
 
 def quiz(name: str) -> None:
@@ -23,7 +23,7 @@ def quiz(name: str) -> None:
     KeyError : there is no such question or lesson; the message names the nearest
     """
     questions, title = find(name, load_banks())
-    _show(questions, title, "quiz")
+    _show(questions, title, "quiz", static_html(questions, title))
 
 
 def recap(name: str) -> None:
@@ -34,7 +34,8 @@ def recap(name: str) -> None:
     KeyError : there is no such lesson
     """
     questions, title = find(name, load_banks())
-    _show(questions, title.replace("Quiz", "Recap"), "recap")
+    title = title.replace("Quiz", "Recap")
+    _show(questions, title, "recap", static_cards(questions, title))
 
 
 def final_quiz(n: int = 10, progress: Progress | None = None) -> None:
@@ -47,10 +48,12 @@ def final_quiz(n: int = 10, progress: Progress | None = None) -> None:
     finals = progress.read()["finals"]
     last = finals[-1]["asked"] if finals else []
     questions = draw(questions_of(load_banks()), last, n=n, seed=len(finals))
-    _show(questions, "Final quiz", "final", progress)
+    _show(questions, "Final quiz", "final", static_html(questions, "Final quiz"), progress)
 
 
-def _show(questions: list, title: str, mode: str, progress: Progress | None = None) -> None:
+def _show(
+    questions: list, title: str, mode: str, static: str, progress: Progress | None = None
+) -> None:
     progress = progress or my_progress()
     lessons = {bank.lesson[:2]: bank.lesson for bank in load_banks()}
     payloads = [payload(question, lessons[question.id[:2]]) for question in questions]
@@ -62,5 +65,5 @@ def _show(questions: list, title: str, mode: str, progress: Progress | None = No
         pairs = zip(payloads, questions, strict=True)
         display(widgets.VBox([PlainQuestion(p, q.code, progress) for p, q in pairs]))
         return
-    display(HTML(static_html(questions, title)))
+    display(HTML(static))
     display(QuizWidget(payloads, progress, mode, title))

@@ -23,6 +23,13 @@ def static_html(questions: list, title: str) -> str:
     return f'<div class="{CLASS}">{heading}{body}{note}</div>'
 
 
+def static_cards(questions: list, title: str) -> str:
+    """What stands for recap cards: the lesson's closing questions, shown there."""
+    count = f"{len(questions)} cards, the closing questions of the lesson."
+    note = "<i>Run the cell to turn them over.</i>"
+    return f'<div class="{CLASS}"><p><b>{title}</b>: {count} {note}</p></div>'
+
+
 def _text(source: str) -> str:
     return markdown_html(source, mathml=False)
 
