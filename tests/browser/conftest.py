@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from lab_browser import chromium, find_chromium, jupyterlab
+from notebook_page import Tab
 
 HERE = Path(__file__).parent
 
@@ -48,32 +46,6 @@ def pytest_terminal_summary(terminalreporter, config):
 _TOLD = pytest.StashKey[str]()
 
 
-@dataclass(frozen=True)
-class Lab:
-    """A running JupyterLab: its address, and the folder that it serves."""
-
-    address: str
-    folder: Path
-
-    def record(self, name: str, question: str, **expected) -> dict:
-        """What the progress file ``name`` knows about a question, as soon as ``expected`` is so.
-
-        After five seconds it is whatever it is.
-        """
-        for _ in range(100):
-            known = self.known(name)["questions"].get(question, {})
-            if known and expected.items() <= known.items():
-                break
-            time.sleep(0.05)
-        return known
-
-    def known(self, name: str) -> dict:
-        file = self.folder / f"{name}.json"
-        if not file.exists():
-            return {"questions": {}, "finals": []}
-        return json.loads(file.read_text(encoding="utf-8"))
-
-
 @pytest.fixture(scope="session")
 def browser():
     with chromium() as browser:
@@ -81,7 +53,8 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def tab(browser, tmp_path_factory):
+    """JupyterLab in a tab, for `notebook_page.opened`."""
     folder = tmp_path_factory.mktemp("lab")
     with jupyterlab(folder, OMP_NUM_THREADS="1") as address:
-        yield Lab(address, folder)
+        yield Tab(browser, address, folder)

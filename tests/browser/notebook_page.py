@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import nbformat
-from lab_browser import open_notebook
+from lab_browser import IS_IDLE, open_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
+_OPEN = """async path => {
+  const panel = await window.jupyterapp.commands.execute("docmanager:open", {path});
+  await panel.context.ready;
+  await panel.sessionContext.ready;
+}"""
+# Without a question whether to save, and with its kernel.
+_CLOSE = """async () => {
+  localStorage.removeItem("transfer-learning-measured/outbox");
+  window.jupyterapp.shell.currentWidget.dispose();
+  await window.jupyterapp.serviceManager.sessions.shutdownAll();
+}"""
+# What JupyterLab throws when a notebook is closed soon after it was opened.
+_HASTE = "Canceled future for "
 _NOTEBOOK = "const notebook = window.jupyterapp.shell.currentWidget.content;"
 
 
@@ -38,35 +54,73 @@ def first_cell(name: str):
     )
 
 
-def write(lab, name: str, cells: list) -> None:
+def write(folder: Path, name: str, cells: list) -> None:
     """Store a notebook of ``cells``: sources, or cells; the first one is `first_cell`."""
     cells = [new_code_cell(cell) if isinstance(cell, str) else cell for cell in cells]
     notebook = new_notebook(cells=[first_cell(name), *cells], metadata={"kernelspec": KERNEL})
-    nbformat.write(notebook, lab.folder / f"{name}.ipynb")
+    nbformat.write(notebook, folder / f"{name}.ipynb")
+
+
+class Tab:
+    """One JupyterLab in one tab of the browser; notebooks are opened in it one after another."""
+
+    def __init__(self, browser, address: str, folder: Path) -> None:
+        self.address, self.folder = address, folder
+        self.requests: list[str] = []
+        self._browser = Watched(browser, self.requests)
+        self.page = None
+
+    def load(self, name: str) -> None:
+        """Open the tab on a notebook: seconds, against the half second of a second notebook."""
+        self.page, self.errors = open_notebook(
+            self._browser, self.address, f"{name}.ipynb", 1300, height=1000
+        )
+
+    def known(self, name: str) -> dict:
+        """What the progress file of the notebook ``name`` holds."""
+        file = self.folder / f"{name}.json"
+        if not file.exists():
+            return {"questions": {}, "finals": []}
+        return json.loads(file.read_text(encoding="utf-8"))
+
+    def record(self, name: str, question: str, **expected) -> dict:
+        """What that file knows about a question, as soon as ``expected`` is so.
+
+        After five seconds it is whatever it is.
+        """
+        for _ in range(100):
+            known = self.known(name)["questions"].get(question, {})
+            if known and expected.items() <= known.items():
+                break
+            time.sleep(0.05)
+        return known
 
 
 @contextmanager
-def opened(
-    browser, lab, name: str, cells: list | None = None, width: int = 1300, remark: str = ""
-) -> Iterator:
-    """The page of a notebook, which is written first where ``cells`` are given.
+def opened(tab: Tab, name: str, cells: list | None = None, *remarks: str) -> Iterator:
+    """The page with a notebook, which is written first where ``cells`` are given.
 
-    Raises AssertionError at the end: the console showed an error (other than ``remark``), or a
+    Raises AssertionError at the end: the console showed an error (other than ``remarks``), or a
     request left the machine.
     """
     if cells is not None:
-        write(lab, name, cells)
-    requests: list[str] = []
-    page, errors = open_notebook(
-        Watched(browser, requests), lab.address, f"{name}.ipynb", width, height=1000
-    )
+        write(tab.folder, name, cells)
+    if tab.page is None:
+        tab.load(name)
+    else:
+        tab.page.evaluate(_OPEN, f"{name}.ipynb")
+        tab.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        tab.page.wait_for_function(IS_IDLE)
+    tab.page.set_viewport_size({"width": 1300, "height": 1000})
     try:
-        yield page
-        bad = [error for error in errors if not remark or remark not in error] + requests
-        assert not bad, "\n".join(bad)
+        yield tab.page
     finally:
-        page.evaluate("() => window.jupyterapp.serviceManager.sessions.shutdownAll()")
-        page.close()
+        tab.page.evaluate(_CLOSE)
+    bad = [error for error in tab.errors if not any(known in error for known in (_HASTE, *remarks))]
+    bad += tab.requests
+    tab.errors.clear()
+    tab.requests.clear()
+    assert not bad, "\n".join(bad)
 
 
 def select(page, cell: int) -> None:
@@ -99,9 +153,14 @@ def wait_until_done(page) -> None:
     )
 
 
+def output_of(page, cell: int):
+    """The outputs of a cell."""
+    return page.locator(".jp-Notebook-cell").nth(cell).locator(".jp-Cell-outputArea")
+
+
 def quiz_in(page, cell: int):
     """The quiz in a cell's output."""
-    return page.locator(".jp-Notebook-cell").nth(cell).locator(".tlm-quiz")
+    return output_of(page, cell).locator(".tlm-quiz")
 
 
 def cells_of(page) -> list:

@@ -15,9 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-from conftest import Lab
 from lab_browser import chromium, jupyterlab
-from notebook_page import THEMES, set_theme
+from notebook_page import THEMES, Tab, set_theme
 from PIL import Image
 from states import NAMES, SETS, all_states, bring_about, pictures
 
@@ -26,19 +25,20 @@ WIDTHS = (1300, 700)
 
 
 def sheets(folder: Path) -> None:
-    """Put the pictures of a type, theme and width onto one, two in a row; the sets onto another."""
+    """Put the pictures of a type, theme and width onto one, three in a row; so, too, the sets."""
     groups: dict[str, list[Path]] = {}
     for path in sorted(folder.glob("*.png"), key=lambda path: NAMES.index(_name(path))):
         kind = "sets" if _name(path) in SETS else _name(path).split("-")[0]
         groups.setdefault(f"{kind}-{path.stem.removesuffix(_name(path))[:-1]}", []).append(path)
     (folder / "sheets").mkdir()
     for group, paths in groups.items():
-        parts = [Image.open(path) for path in paths]
-        wide, first = max(part.width for part in parts) + 10, max(p.height for p in parts[:2]) + 10
-        size = 2 * wide, first + max(part.height for part in parts[2:])
-        sheet = Image.new("RGB", size, "#222" if "dark" in group else "#ddd")
-        for place, part in enumerate(parts):
-            sheet.paste(part, (place % 2 * wide, place // 2 * first))
+        rows = [[Image.open(path) for path in paths[n : n + 3]] for n in range(0, len(paths), 3)]
+        heights = [max(part.height for part in row) + 10 for row in rows]
+        wide = max(part.width for row in rows for part in row) + 10
+        sheet = Image.new("RGB", (3 * wide, sum(heights)), "#222" if "dark" in group else "#ddd")
+        for number, row in enumerate(rows):
+            for place, part in enumerate(row):
+                sheet.paste(part, (place * wide, sum(heights[:number])))
         sheet.save(folder / "sheets" / f"{group}.png")
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     OUT.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
         with jupyterlab(Path(served)) as address:
-            with all_states(browser, Lab(address, Path(served)), "states") as page:
+            with all_states(Tab(browser, address, Path(served)), "states") as page:
                 bring_about(page)
                 for theme in THEMES:
                     set_theme(page, theme)

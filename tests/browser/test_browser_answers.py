@@ -29,9 +29,9 @@ NAME = "answers"
 
 
 @pytest.fixture(scope="module")
-def page(browser, lab):
+def page(tab):
     cells = [f'quiz("{question.id}")' for question in CELLS]
-    with opened(browser, lab, NAME, cells) as page:
+    with opened(tab, NAME, cells) as page:
         run(page)
         yield page
 
@@ -46,15 +46,15 @@ def check_feedback(quiz, question, answer) -> None:
     assert shown.startswith(verdict) and all(text in shown for text in texts), shown
 
 
-def check_saved(lab, quiz, question) -> None:
-    record = lab.record(NAME, question.id, tries=2, hints=1)
+def check_saved(tab, quiz, question) -> None:
+    record = tab.record(NAME, question.id, tries=2, hints=1)
     assert (record["tries"], record["hints"], record["best"]) == (2, 1, 1.0)
     assert record["last"] == "correct"
     assert "✔ answered, 2 tries" in quiz.locator("form > .meta").inner_text()
 
 
 @pytest.mark.parametrize("question", MOUSE, ids=lambda question: question.type)
-def test_by_mouse(page, lab, question):
+def test_by_mouse(page, tab, question):
     quiz = quiz_of(page, question)
     check = quiz.get_by_role("button", name="Check")
     click_answer(quiz, question, wrong(question))
@@ -65,11 +65,11 @@ def test_by_mouse(page, lab, question):
     click_answer(quiz, question, right(question))
     check.click()
     check_feedback(quiz, question, right(question))
-    check_saved(lab, quiz, question)
+    check_saved(tab, quiz, question)
 
 
 @pytest.mark.parametrize("question", KEYS, ids=lambda question: question.type)
-def test_by_keyboard(page, lab, question):
+def test_by_keyboard(page, tab, question):
     quiz = quiz_of(page, question)
     select(page, 1 + CELLS.index(question))  # from here on, keys alone
     type_answer(quiz, question, wrong(question))
@@ -80,7 +80,7 @@ def test_by_keyboard(page, lab, question):
     type_answer(quiz, question, right(question))
     press(quiz, "Check")
     check_feedback(quiz, question, right(question))
-    check_saved(lab, quiz, question)
+    check_saved(tab, quiz, question)
 
 
 def test_enter_answers_and_in_a_field_of_lines_makes_a_line(page):
@@ -102,7 +102,7 @@ def test_enter_answers_and_in_a_field_of_lines_makes_a_line(page):
 
 
 @pytest.mark.parametrize("question", MOUSE, ids=lambda question: question.type)
-def test_start_over_and_the_solution_step_by_step(page, lab, question):
+def test_start_over_and_the_solution_step_by_step(page, tab, question):
     quiz = quiz_of(page, question)
     quiz.get_by_role("button", name="Start over").click()
     assert not quiz.locator(".verdict").inner_text() and not quiz.locator("input:checked").count()
@@ -113,7 +113,7 @@ def test_start_over_and_the_solution_step_by_step(page, lab, question):
         assert f"Step{place}.{bare(markdown_html(step))}" in shown
         assert ("Answer." in shown) == (place == len(question.solution))
     steps = len(question.solution)
-    assert lab.record(NAME, question.id, steps=steps)["tries"] == 2  # looking is no try
+    assert tab.record(NAME, question.id, steps=steps)["tries"] == 2  # looking is no try
 
 
 MARKUP = '<img src=x onerror="window.obeyed = true"><script>window.obeyed = true</script>'

@@ -15,12 +15,12 @@ SET, RECAP, FINAL = 8, 9, 10  # the cells; 0 imports, 1 to 6 are a question of e
 
 
 @pytest.fixture(scope="module")
-def page(browser, lab):
+def page(tab):
     one_of_each = [questions[0] for questions in OF_TYPE.values()] + [LONG]
     cells = [f'quiz("{question.id}")' for question in one_of_each]
     cells += [f'quiz("{LESSON}")', f'recap("{LESSON}")', "final_quiz(2)"]
     cells += [heading(one_of_each[0].section)]
-    with opened(browser, lab, NAME, cells) as page:
+    with opened(tab, NAME, cells) as page:
         run(page)
         answer_first(quiz_in(page, SET))
         answer_all(quiz_in(page, FINAL))

@@ -29,10 +29,10 @@ IN_FINAL = 3  # questions
 
 
 @pytest.fixture(scope="module")
-def page(browser, lab):
+def page(tab):
     cells = [f'quiz("{LESSON}")', f'recap("{LESSON}")', f"final_quiz({IN_FINAL})"]
     cells += [heading(section) for section in dict.fromkeys(q.section for q in ASKED)]
-    with opened(browser, lab, NAME, cells) as page:
+    with opened(tab, NAME, cells) as page:
         run(page)
         yield page
 
@@ -50,7 +50,7 @@ def numbers(quiz) -> list[str]:
     return [button.get_attribute("aria-label") for button in buttons]
 
 
-def test_a_set_marks_and_counts_what_was_answered(page, lab):
+def test_a_set_marks_and_counts_what_was_answered(page, tab):
     quiz = quiz_in(page, SET)
     assert quiz.locator(".title").inner_text() == TITLE
     assert quiz.locator("summary").inner_text().startswith(f"0 of {len(ASKED)} right")
@@ -73,7 +73,7 @@ def test_a_set_marks_and_counts_what_was_answered(page, lab):
     quiz.get_by_role("button", name="Question 2").click()
     assert said(ASKED[1], wrong(ASKED[1]))[0] in text_of(quiz.locator(".verdict"))
     assert quiz.locator("details").get_attribute("open") is not None
-    assert lab.record(NAME, ASKED[0].id)["best"] == 1
+    assert tab.record(NAME, ASKED[0].id)["best"] == 1
 
 
 def plain(section: str) -> str:
@@ -119,7 +119,7 @@ def test_recap_cards_turn(page):
     assert not card.locator(".note").count()
 
 
-def test_a_final_quiz_from_end_to_end(page, lab):
+def test_a_final_quiz_from_end_to_end(page, tab):
     quiz = quiz_in(page, FINAL)
     failed = None
     for number in quiz.locator("nav button[aria-label^='Question']").all():
@@ -129,7 +129,7 @@ def test_a_final_quiz_from_end_to_end(page, lab):
     told = f"{IN_FINAL - 1} of {IN_FINAL} right at the first try"
     assert quiz.locator("summary").inner_text().startswith(told)
     assert plain(failed.section) in quiz.locator("table").inner_text()
-    assert lab.record(NAME, failed.id)["tries"] == 1
+    assert tab.record(NAME, failed.id)["tries"] == 1
 
     with page.expect_download() as saved:
         quiz.get_by_role("button", name="Save this result").click()
@@ -144,14 +144,14 @@ def test_a_final_quiz_from_end_to_end(page, lab):
     assert quiz.evaluate("quiz => quiz.contains(document.activeElement)")
     answer(quiz, right)
     assert quiz.locator("summary").inner_text().startswith("1 of 1 right at the first try")
-    assert lab.record(NAME, failed.id, tries=2)["best"] == 1
-    (final,) = lab.known(NAME)["finals"]
+    assert tab.record(NAME, failed.id, tries=2)["best"] == 1
+    (final,) = tab.known(NAME)["finals"]
     assert final["scores"][failed.id] < 1
     assert sum(score == 1 for score in final["scores"].values()) == IN_FINAL - 1
 
 
-def test_the_next_final_quiz_asks_others(page, lab):
-    asked = lab.known(NAME)["finals"][0]["asked"]
+def test_the_next_final_quiz_asks_others(page, tab):
+    asked = tab.known(NAME)["finals"][0]["asked"]
     run(page, FINAL)
     quiz = quiz_in(page, FINAL)
     assert shown_in(quiz, QUESTIONS).id not in asked
