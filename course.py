@@ -2,7 +2,7 @@
 
     python3 course.py lab     open the lessons in JupyterLab
     python3 course.py test    run the whole test suite
-    python3 course.py --help  all the others: run, progress, doctor, build, badges, clean
+    python3 course.py --help  all the others: run, progress, doctor, build, bench, badges, clean
 
 The work is done in tools/course_commands.py. This file only looks at the Python that runs it, so
 it keeps to what very old ones can parse.

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "stacked": {"synthetic"},
     "strategies": {"runtime", "stats", "stacked", "synthetic"},
     "memory": set(),
+    "low_rank": {"surgery"},
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
     "plots": set(),
     "mirror": set(),
@@ -31,6 +32,9 @@ MAY_IMPORT = {
     "features": {"runtime", "surgery", "images", "training"},
     "split": {"surgery"},
     "prefix": {"runtime", "surgery", "images", "training", "split"},
+    "arms": {"features", "images", "prefix", "surgery", "training"},
+    "grid": {"files", "stats"},
+    "guide": {"explorers", "grid"},
     "lens": {"runtime", "surgery", "images"},
     "doctor": {"runtime", "weights", "photos"},
     "cli": {

@@ -18,7 +18,7 @@ from execute import TIMEOUT, kernel_env
 from lesson_source import ROOT
 
 # The stored outputs come from the photos. Run on drawn flowers, the cells that nbval compares word
-# for word also show that they do not depend on the pictures.
+# for word also show that they do not depend on the pictures, and strict claims that those hold there.
 _NBVAL = ["--nbval-lax", "-p", "no:cacheprovider", f"--nbval-cell-timeout={TIMEOUT}"]
 _COUNT = re.compile(r"(\d+) (failed|passed|skipped|deselected|xfailed|errors?|warnings?)\b")
 

@@ -69,6 +69,14 @@ def build(options: argparse.Namespace) -> int:
     return hand_over(_ready(options), "tools/build_notebooks.py", *flags, *options.lessons)
 
 
+def bench(options: argparse.Namespace) -> int:
+    """Measure again what README and lessons quote, such as the grid of lesson 8."""
+    known = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+    if options.name not in known:
+        raise SetupError(f"No benchmark {options.name!r}; there are {', '.join(known)}.")
+    return hand_over(_ready(options), f"benchmarks/{options.name}.py", *options.arguments)
+
+
 def badges(options: argparse.Namespace) -> int:
     """Write the repository's name into every badge."""
     return hand_over(_ready(options), "tools/badges.py", options.repository)
@@ -182,6 +190,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("lessons", nargs="*", metavar="LESSON", help="all if none is named")
     command.add_argument("--check", action="store_true", help="change nothing, say what is stale")
     command.add_argument("--force", action="store_true", help="execute even what did not change")
+    command = add(bench)
+    command.add_argument("name", metavar="NAME", help="such as grid")
+    command.add_argument("arguments", nargs=argparse.REMAINDER, help="handed on; --help lists them")
     add(badges).add_argument("repository", metavar="OWNER/NAME")
     add(clean)
     return top
