@@ -182,13 +182,9 @@ def test_installs_once_then_nothing_then_what_changed(house):
     assert "Installing" in first.stdout and "called fetch" in first.stdout
     assert "called run 04 -p PER_CLASS 20" in first.stdout
 
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        second = course(house, "doctor", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9")
-        times.append(time.perf_counter() - start)
-        assert second.stdout == "called doctor\n"
-    assert min(times) < 0.5
+    # With nowhere to install from, a second start can only do nothing.
+    second = course(house, "doctor", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9")
+    assert second.stdout == "called doctor\n"
 
     (house / "constraints.txt").write_text("tinywheel==2.0\n")
     third = course(house, "doctor")
