@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "low_rank": {"surgery"},
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
     "plots": set(),
+    "maps": {"plots"},
     "mirror": set(),
     "petals": set(),
     "blossoms": {"petals"},
