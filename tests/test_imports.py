@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "grid": {"files", "stats"},
     "guide": {"explorers", "grid"},
     "lens": {"runtime", "surgery", "images"},
+    "batchnorm": {"runtime", "surgery", "images"},
     "doctor": {"runtime", "weights", "photos"},
     "cli": {
         *("weights", "photos", "doctor"),
