@@ -159,6 +159,10 @@ plots.image_grid(test.images[chosen], titles, colours=colours);
 # | [2 · Freezing](02_freezing.ipynb) | freeze what you mean to freeze, and prove it |
 # | [3 · Head swap](03_head_swap.ipynb) | give any network a new last layer |
 # | [4 · Feature extraction](04_feature_extraction.ipynb) | learn from a frozen network for almost nothing, and report it honestly |
+# | [5 · Fine-tuning](05_fine_tuning.ipynb) | let the backbone learn without losing what it knows, and say whether it paid |
+# | [6 · BatchNorm pitfalls](06_batchnorm_pitfalls.ipynb) | see statistics drift, stop them, and move them on purpose |
+# | [7 · Strategy comparison](07_strategy_comparison.ipynb) | compare strategies fairly in a world where the best possible is known |
+# | [8 · Which strategy?](08_which_strategy.ipynb) | choose a strategy from measurements, and find the bug that spoils it |
 # | [10 · Final quiz](10_final_quiz.ipynb) | say what you know, and what to read again |
 
 # %% [markdown]

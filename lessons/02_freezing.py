@@ -646,7 +646,7 @@ claim("with set_train_mode the frozen stages stand still", not held, figure=f"{l
 report(resnet)[["trainable values", "BN layers", "BN in train"]].map("{:,}".format)
 
 # %% [markdown]
-# What this bug costs in accuracy, and when you *want* the statistics to move, is lesson 6.
+# What this bug costs in accuracy, and when you *want* the statistics to move, is [lesson 6](06_batchnorm_pitfalls.ipynb).
 
 # %% tags=["quiz"]
 quiz("02-buffers")

@@ -126,7 +126,7 @@ claim(
 )
 
 # %% [markdown]
-# Nothing that learns by gradient moved. The running means and variances did: `model.train()` makes every BatchNorm layer normalise by the batch and overwrite its statistics, whether its parameters are frozen or not. The backbone you trained the head on is not the backbone you loaded. Lesson 6 measures what that costs; here we only stop it.
+# Nothing that learns by gradient moved. The running means and variances did: `model.train()` makes every BatchNorm layer normalise by the batch and overwrite its statistics, whether its parameters are frozen or not. The backbone you trained the head on is not the backbone you loaded. [Lesson 6](06_batchnorm_pitfalls.ipynb) measures what that costs; here we only stop it.
 
 # %% tags=["quiz"]
 from course_utils.quiz.show import quiz
@@ -461,4 +461,4 @@ quiz("04_feature_extraction")
 # - Wilson 1927, *Probable inference, the law of succession, and statistical inference*, <https://doi.org/10.1080/01621459.1927.10502953>
 # - Guo et al. 2017, *On Calibration of Modern Neural Networks*, <https://arxiv.org/abs/1706.04599>
 #
-# **Next:** 5 · Fine-tuning lets the backbone learn too.
+# **Next:** [5 · Fine-tuning](05_fine_tuning.ipynb) lets the backbone learn too.
