@@ -6,7 +6,7 @@
 #
 # *You will be able to* say what you know and what you only recognised · find the section to go back to · put an interval around your own score.
 #
-# *Time* 15 min · *Before this* lessons 1 to 4; the quiz draws on all of them
+# *Time* 15 min · *Before this* lessons 1 to 8; the quiz draws on all of them
 
 # %% tags=["bootstrap"]
 # bootstrap
@@ -88,6 +88,18 @@ recap("03_head_swap")
 
 # %% tags=["quiz"]
 recap("04_feature_extraction")
+
+# %% tags=["quiz"]
+recap("05_fine_tuning")
+
+# %% tags=["quiz"]
+recap("06_batchnorm_pitfalls")
+
+# %% tags=["quiz"]
+recap("07_strategy_comparison")
+
+# %% tags=["quiz"]
+recap("08_which_strategy")
 
 # %% [markdown]
 # ## Take it with you
