@@ -12,7 +12,7 @@ from torch import nn
 
 from course_utils.exercises.examine import TRIALS, examine
 from course_utils.exercises.store import load_exercises
-from course_utils.surgery import find_head
+from course_utils.surgery import batchnorm_layers, find_head, set_train_mode
 
 EXERCISES = load_exercises()
 MUTANTS = [(e.name, mutant) for e in EXERCISES.values() for mutant in e.mutants]
@@ -21,13 +21,15 @@ each_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 def define(source, name):
     """The function that a source defines, with what a lesson has imported by then."""
-    lesson = {"torch": torch, "nn": nn, "F": F, "copy": copy, "find_head": find_head}
+    lesson = {"torch": torch, "nn": nn, "F": F, "copy": copy, "find_head": find_head,
+              "set_train_mode": set_train_mode, "batchnorm_layers": batchnorm_layers}  # fmt: skip
+    exec(EXERCISES[name].solution.code, lesson)  # what else stands in the exercise's cell
     exec(compile(source, "<cell>", "exec"), lesson)
     return lesson[name]
 
 
-def test_there_are_seven_with_five_mutants_or_more():
-    assert set(EXERCISES) == set(TRIALS) and len(EXERCISES) == 7
+def test_there_are_fifteen_with_five_mutants_or_more():
+    assert set(EXERCISES) == set(TRIALS) and len(EXERCISES) == 15
     assert all(len(exercise.mutants) >= 5 for exercise in EXERCISES.values())
 
 
@@ -238,6 +240,227 @@ def extract_features(model, images):
         model(images)
     handle.remove()
     return kept["features"].clone()
+""",
+    },
+    "param_groups": {
+        "the head first, sets of tensors": """
+def param_groups(model, backbone_lr, head_lr):
+    head = set(find_head(model).module.parameters())
+    groups = {True: [], False: []}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            groups[parameter in head].append(parameter)
+    return [dict(params=groups[True], lr=head_lr), dict(params=groups[False], lr=backbone_lr)]
+""",
+        "by the head's path, with names for the groups": """
+def param_groups(model, backbone_lr, head_lr):
+    path = find_head(model).name + "."
+    named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    return (
+        {"name": "backbone", "lr": backbone_lr,
+         "params": [p for n, p in named if not n.startswith(path)]},
+        {"name": "head", "lr": head_lr, "params": [p for n, p in named if n.startswith(path)]},
+    )
+""",
+    },
+    "gradual_unfreeze": {
+        "by identity, BatchNorm put to rest by hand": """
+def gradual_unfreeze(model, stage_names, epoch):
+    due = list(reversed(stage_names))[:epoch]
+    parts = [find_head(model).module] + [model.get_submodule(name) for name in due]
+    learning = {id(p) for part in parts for p in part.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad = id(parameter) in learning
+    model.train()
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d) and not layer.weight.requires_grad:
+            layer.eval()
+""",
+        "eval for all, train for what is due, by the path and a dot": """
+def gradual_unfreeze(model, stage_names, epoch):
+    first = len(stage_names) - min(epoch, len(stage_names))
+    due = [find_head(model).name, *stage_names[first:]]
+    model.eval()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(any(name.startswith(part + ".") for part in due))
+        parameter.grad = None
+    for part in due:
+        model.get_submodule(part).train()
+    return model
+""",
+    },
+    "set_train_mode": {
+        "the inner module has the last word": """
+def set_train_mode(model):
+    def walk(module, learns):
+        own = list(module.parameters())
+        learns = any(p.requires_grad for p in own) if own else learns
+        module.training = learns
+        for child in module.children():
+            walk(child, learns)
+    walk(model, True)
+""",
+        "those to put to rest first looked for": """
+def set_train_mode(model):
+    frozen = [m for m in model.modules()
+              if any(True for _ in m.parameters())
+              and all(not p.requires_grad for p in m.parameters())]
+    model.train()
+    for module in frozen:
+        module.train(False)
+    return model
+""",
+    },
+    "recalibrate_batchnorm": {
+        "one pass with momentum one": """
+def recalibrate_batchnorm(model, images):
+    model.eval()
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.train()
+        norm.momentum = 1.0
+    with torch.inference_mode():
+        model(images)
+    for norm, momentum in zip(norms, before):
+        norm.momentum = momentum
+        norm.eval()
+""",
+        "in batches of eight": """
+def recalibrate_batchnorm(model, images):
+    model.eval()
+    momenta = {layer: layer.momentum for layer in batchnorm_layers(model).values()}
+    for layer in momenta:
+        layer.reset_running_stats()
+        layer.momentum = None
+        layer.training = True
+    with torch.no_grad():
+        for start in range(0, len(images), 8):
+            model(images[start : start + 8])
+    for layer, momentum in momenta.items():
+        layer.momentum = momentum
+        layer.training = False
+    return model
+""",
+        "layer by layer, by hand": """
+def recalibrate_batchnorm(model, images):
+    def measure(layer, inputs):
+        layer.running_mean.copy_(inputs[0].mean((0, 2, 3)))
+        layer.running_var.copy_(inputs[0].var((0, 2, 3)))
+    hooks = [m.register_forward_pre_hook(measure) for m in batchnorm_layers(model).values()]
+    with torch.no_grad():
+        model.eval()(images)
+    for hook in hooks:
+        hook.remove()
+""",
+    },
+    "choose_and_report": {
+        "in plain Python": """
+def choose_and_report(val, test):
+    means = [sum(row) / len(row) for row in val.tolist()]
+    return test.tolist()[means.index(max(means))]
+""",
+        "sorted, as an array": """
+def choose_and_report(val, test):
+    order = val.sum(1).argsort(descending=True)
+    return test.numpy()[int(order[0])]
+""",
+    },
+    "paired_interval": {
+        "scipy's paired test": """
+def paired_interval(a, b):
+    from scipy.stats import ttest_rel
+    interval = ttest_rel(a.numpy(), b.numpy()).confidence_interval(0.95)
+    return float((a - b).mean()), interval.low, interval.high
+""",
+        "the course's own, as a tensor": """
+def paired_interval(a, b):
+    from course_utils.stats import mean_interval
+    interval = mean_interval((a - b).tolist())
+    return torch.tensor([interval.mean, interval.low, interval.high])
+""",
+        "the sum of squares by hand": """
+def paired_interval(a, b):
+    d = [float(x) - float(y) for x, y in zip(a, b)]
+    n = len(d)
+    mean = sum(d) / n
+    error = (sum((x - mean) ** 2 for x in d) / (n * (n - 1))) ** 0.5
+    low, high = t.interval(0.95, n - 1, loc=mean, scale=error)
+    return [mean, low, high]
+""",
+    },
+    "evaluate": {
+        "all answers in a row, in inference mode": """
+@torch.inference_mode()
+def evaluate(model, batches):
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    right = torch.cat([model(images).argmax(-1).eq(labels) for images, labels in batches])
+    for module in modes:
+        module.training = modes[module]
+    return right.double().mean()
+""",
+        "a copy in eval mode": """
+def evaluate(model, batches):
+    net = copy.deepcopy(model).eval()
+    right, seen = 0, 0
+    with torch.no_grad():
+        for images, labels in batches:
+            right += int((net(images).max(dim=1).indices == labels).sum())
+            seen += images.shape[0]
+    return right / seen
+""",
+        "train and eval from the outside in": """
+def evaluate(model, batches):
+    modes = [module.training for module in model.modules()]
+    try:
+        model.eval()
+        with torch.no_grad():
+            shares = [((model(x).argmax(1) == y).float().mean().item(), len(y)) for x, y in batches]
+    finally:
+        for module, mode in zip(model.modules(), modes):
+            module.train(mode)
+    return sum(share * n for share, n in shares) / sum(n for _, n in shares)
+""",
+    },
+    "add_low_rank": {
+        "two matrices, and A is the one at zero": """
+def add_low_rank(linear, rank):
+    class LowRank(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = linear.requires_grad_(False)
+            self.A = nn.Parameter(linear.weight.new_zeros(rank, linear.in_features))
+            self.B = nn.Parameter(torch.randn_like(linear.weight[:, :1]).repeat(1, rank))
+
+        def forward(self, x):
+            return self.linear(x) + 2 / rank * (x @ self.A.T @ self.B.T)
+
+    return LowRank()
+""",
+        "a copy of the layer, added to its weight": """
+class Merged(nn.Module):
+    def __init__(self, linear, rank):
+        super().__init__()
+        self.frozen = copy.deepcopy(linear).requires_grad_(False)
+        self.A = nn.Parameter(torch.randn(rank, linear.in_features).to(linear.weight))
+        self.B = nn.Parameter(torch.zeros(linear.out_features, rank).to(linear.weight))
+
+    def forward(self, x):
+        return F.linear(x, self.frozen.weight + self.B @ self.A, self.frozen.bias)
+
+def add_low_rank(linear, rank):
+    return Merged(linear, rank)
+""",
+        "a hook on the layer itself": """
+def add_low_rank(linear, rank):
+    like = {"bias": False, "device": linear.weight.device, "dtype": linear.weight.dtype}
+    linear.requires_grad_(False)
+    linear.low_rank = nn.Sequential(nn.Linear(linear.in_features, rank, **like),
+                                    nn.Linear(rank, linear.out_features, **like))
+    nn.init.zeros_(linear.low_rank[1].weight)
+    linear.register_forward_hook(lambda m, inputs, output: output + m.low_rank(inputs[0]))
+    return linear
 """,
     },
 }

@@ -73,12 +73,19 @@ MAY_IMPORT = {
         f"exercises/on_{topic}": {
             *("surgery", "exercises/attempt", "exercises/networks", "exercises/trial"),
         }
-        for topic in ("loading", "flags", "training", "heads", "features")
+        for topic in (
+            *("loading", "flags", "training", "heads", "features"),
+            *("finetuning", "batchnorm", "recalibration", "evaluation"),
+        )
     },
+    "exercises/on_statistics": {"exercises/attempt", "exercises/trial"},
+    "exercises/on_adapters": {"exercises/attempt", "exercises/trial"},
     "exercises/report": {"quiz/text", "exercises/attempt", "exercises/limits"},
     "exercises/examine": {
         *("exercises/on_loading", "exercises/on_flags", "exercises/on_training"),
-        *("exercises/on_heads", "exercises/on_features", "exercises/attempt"),
+        *("exercises/on_heads", "exercises/on_features", "exercises/on_finetuning"),
+        *("exercises/on_batchnorm", "exercises/on_recalibration", "exercises/on_statistics"),
+        *("exercises/on_evaluation", "exercises/on_adapters", "exercises/attempt"),
         *("exercises/limits", "exercises/report", "exercises/store", "exercises/trial"),
     },
     "exercises/check": {

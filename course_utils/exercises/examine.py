@@ -13,10 +13,16 @@ from course_utils.exercises.attempt import (
     undisturbed,
 )
 from course_utils.exercises.limits import Stopped
+from course_utils.exercises.on_adapters import ADD_LOW_RANK
+from course_utils.exercises.on_batchnorm import SET_TRAIN_MODE
+from course_utils.exercises.on_evaluation import EVALUATE
 from course_utils.exercises.on_features import EXTRACT_FEATURES
+from course_utils.exercises.on_finetuning import GRADUAL_UNFREEZE, PARAM_GROUPS
 from course_utils.exercises.on_flags import FREEZE_BACKBONE, TRAIN_ONLY
 from course_utils.exercises.on_heads import REPLACE_HEAD
 from course_utils.exercises.on_loading import TOP_K
+from course_utils.exercises.on_recalibration import RECALIBRATE_BATCHNORM
+from course_utils.exercises.on_statistics import CHOOSE_AND_REPORT, PAIRED_INTERVAL
 from course_utils.exercises.on_training import FREEZE_STAGE, PREPARE
 from course_utils.exercises.report import Report, Row
 from course_utils.exercises.store import Exercise
@@ -31,6 +37,14 @@ TRIALS = {
     "freeze_backbone": FREEZE_BACKBONE,
     "replace_head": REPLACE_HEAD,
     "extract_features": EXTRACT_FEATURES,
+    "param_groups": PARAM_GROUPS,
+    "gradual_unfreeze": GRADUAL_UNFREEZE,
+    "set_train_mode": SET_TRAIN_MODE,
+    "recalibrate_batchnorm": RECALIBRATE_BATCHNORM,
+    "choose_and_report": CHOOSE_AND_REPORT,
+    "paired_interval": PAIRED_INTERVAL,
+    "evaluate": EVALUATE,
+    "add_low_rank": ADD_LOW_RANK,
 }
 
 
