@@ -75,7 +75,7 @@ MAY_IMPORT = {
         }
         for topic in (
             *("loading", "flags", "training", "heads", "features"),
-            *("finetuning", "batchnorm", "recalibration", "evaluation"),
+            *("groups", "unfreezing", "batchnorm", "recalibration", "evaluation"),
         )
     },
     "exercises/on_statistics": {"exercises/attempt", "exercises/trial"},
@@ -83,7 +83,12 @@ MAY_IMPORT = {
     "exercises/report": {"quiz/text", "exercises/attempt", "exercises/limits"},
     "exercises/examine": {
         *("exercises/on_loading", "exercises/on_flags", "exercises/on_training"),
-        *("exercises/on_heads", "exercises/on_features", "exercises/on_finetuning"),
+        *(
+            "exercises/on_heads",
+            "exercises/on_features",
+            "exercises/on_groups",
+            "exercises/on_unfreezing",
+        ),
         *("exercises/on_batchnorm", "exercises/on_recalibration", "exercises/on_statistics"),
         *("exercises/on_evaluation", "exercises/on_adapters", "exercises/attempt"),
         *("exercises/limits", "exercises/report", "exercises/store", "exercises/trial"),

@@ -17,13 +17,14 @@ from course_utils.exercises.on_adapters import ADD_LOW_RANK
 from course_utils.exercises.on_batchnorm import SET_TRAIN_MODE
 from course_utils.exercises.on_evaluation import EVALUATE
 from course_utils.exercises.on_features import EXTRACT_FEATURES
-from course_utils.exercises.on_finetuning import GRADUAL_UNFREEZE, PARAM_GROUPS
 from course_utils.exercises.on_flags import FREEZE_BACKBONE, TRAIN_ONLY
+from course_utils.exercises.on_groups import PARAM_GROUPS
 from course_utils.exercises.on_heads import REPLACE_HEAD
 from course_utils.exercises.on_loading import TOP_K
 from course_utils.exercises.on_recalibration import RECALIBRATE_BATCHNORM
 from course_utils.exercises.on_statistics import CHOOSE_AND_REPORT, PAIRED_INTERVAL
 from course_utils.exercises.on_training import FREEZE_STAGE, PREPARE
+from course_utils.exercises.on_unfreezing import GRADUAL_UNFREEZE
 from course_utils.exercises.report import Report, Row
 from course_utils.exercises.store import Exercise
 from course_utils.exercises.trial import Mistake, Trial

@@ -108,7 +108,7 @@ CHOOSE_AND_REPORT = Trial(
 # Number of seeds, how much of the scores' spread is common to both, and by how much a is ahead.
 PAIRS = {
     "3 seeds": (3, 0.5, 0.01),
-    "5 seeds, good and bad for both alike": (5, 0.95, 0.02),
+    "5 seeds, good and bad for both alike": (5, 0.95, 0.002),
     "8 seeds, b is ahead": (8, 0.8, -0.01),
     "20 seeds": (20, 0.7, 0.005),
 }
