@@ -96,7 +96,7 @@ def _detour(base: nn.Linear | nn.Conv2d, rank: int) -> tuple[nn.Module, nn.Modul
     return down, nn.Conv2d(rank, base.out_channels, 1, **kind)
 
 
-def add_low_rank(
+def adapt(
     model: nn.Module,
     rank: int,
     *,

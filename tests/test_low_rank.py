@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision.models import get_model
 
-from course_utils.low_rank import LowRank, add_low_rank, highest_rank, merge
+from course_utils.low_rank import LowRank, adapt, highest_rank, merge
 from course_utils.surgery import batchnorm_layers, changed, find_head, replace_head, snapshot
 
 LAYERS = {
@@ -114,7 +114,7 @@ def test_a_whole_network_keeps_its_answers_and_learns_only_in_adapters_and_head(
     with torch.device("meta"):  # structure is enough for the names; no 500 MB of VGG
         model = get_model(family, weights=None)
         head = find_head(model).module
-        places = add_low_rank(model, 4)
+        places = adapt(model, 4)
     assert places and find_head(model).module is head
     trainable = {n for n, p in model.named_parameters() if p.requires_grad}
     detours = {f"{place}.{way}.weight" for place in places for way in ("down", "up")}
@@ -132,7 +132,7 @@ def test_a_network_with_fresh_adapters_gives_what_it_gave(family, size):
     x = torch.randn(2, 3, size, size)
     with torch.no_grad():
         before = model(x)
-        places = add_low_rank(model, 2)
+        places = adapt(model, 2)
         assert torch.equal(model(x), before)
         assert merge(model) == places
         assert torch.equal(model(x), before)  # W + B A with B = 0
@@ -144,7 +144,7 @@ def test_training_moves_nothing_but_adapters_and_head_and_merging_keeps_the_answ
     replace_head(model, 3)
     names = list(model.state_dict())
     parts = ["features.17", "features.18"]
-    places = add_low_rank(model, 2, parts=parts)
+    places = adapt(model, 2, parts=parts)
     assert all(place.startswith(tuple(parts)) for place in places)
     before = snapshot(model.eval())
     x, y = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0])
@@ -165,11 +165,11 @@ def test_training_moves_nothing_but_adapters_and_head_and_merging_keeps_the_answ
 def test_adapters_are_not_stacked_and_a_part_without_room_says_so():
     model = get_model("mobilenet_v2", weights=None)
     with pytest.raises(ValueError, match="rank 4: choose a smaller rank or another part"):
-        add_low_rank(model, 4, parts=["features.0.1"])
+        adapt(model, 4, parts=["features.0.1"])
     assert all(p.requires_grad for p in model.parameters()), "nothing may change before it fails"
-    add_low_rank(model, 4)
+    adapt(model, 4)
     with pytest.raises(ValueError, match="holds low-rank adapters already"):
-        add_low_rank(model, 4)
+        adapt(model, 4)
 
 
 def test_merging_nothing_gives_an_empty_list():
