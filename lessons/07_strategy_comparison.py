@@ -112,19 +112,20 @@ quiz("07-naive")
 # %% [markdown]
 # ## A world where everything is known
 # Behind each example stand six hidden numbers, its **factors** `z`, drawn from a normal distribution. Think of them as petal shape, colour, light, and so on. We never see them. We see `x`, a *rendering*: the factors mixed and folded into six other numbers.
+#
+# Turn one factor and hold the others still: all six observed numbers move, and some of them bend.
+
+# %%
+one_factor = torch.zeros(200, world.size)
+one_factor[:, 0] = torch.linspace(-3, 3, 200)
+
+ax = plt.subplots(figsize=(5, 2.8), layout="constrained")[1]
+ax.plot(one_factor[:, 0], world.render(one_factor))
+ax.set(xlabel="the first factor", title="the six observed numbers");
 
 # %%
 z = torch.randn(1000, world.size)
-images = world.render(z)  # "images" of six pixels
-
-pairs = [(z[:, 0], "a factor"), (images[:, 0], "an observed number")]
-fig, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained", sharey=True)
-for axis, (values, name) in zip(axes, pairs, strict=True):
-    axis.scatter(values, z[:, 1], s=6)
-    axis.set(xlabel=name, ylabel="another factor")
-
-# %%
-error = (world.factors(images) - z).abs().max().item()
+error = (world.factors(world.render(z)) - z).abs().max().item()
 claim("nothing is lost in the rendering: every factor can be computed back", error < 1e-3,
       figure=f"largest error {error:.1e}")
 
@@ -328,7 +329,7 @@ for axis, result in zip(axes, (many, few), strict=True):
     axis.set(xlim=(0.75, 0.98), title=f"{result.task.points} points (dotted: Bayes accuracy)")
 
 # %% [markdown]
-# The whiskers of neighbours overlap. Does that mean that we cannot tell them apart? No. All strategies saw the **same** tasks and points, seed by seed, and a hard task is hard for all of them. Take the difference within each seed first: what they share drops out. That is a **paired** interval, and it is often several times narrower.
+# The whiskers of neighbours overlap. Does that mean that we cannot tell them apart? No. All strategies saw the **same** tasks and points, seed by seed, and a hard task is hard for all of them. Take the difference within each seed first: what they share drops out. That is a **paired** interval. It answers the question that was asked, and it is usually the narrower one.
 
 # %%
 a, b = many.accuracy["full"], many.accuracy["from scratch"]
@@ -530,7 +531,7 @@ claim("some fields are uncertain", any(lead.low <= 0 for _, _, lead in winners.v
       figure=f"{sum(lead.low <= 0 for _, _, lead in winners.values())} of {len(winners)}")
 
 # %% [markdown]
-# From bottom to top: where the source task tells nothing about the target, pretraining is worth nothing to the probe and can harm full fine-tuning, a start that knows the wrong things. This is called **negative transfer**. In the middle, full fine-tuning takes what helps and mends the rest. At the top, those who train the head first are ahead of training from scratch, and often so close to each other that the honest answer is a hatched field.
+# From bottom to top: where the source task tells nothing about the target, a frozen backbone falls far behind a fresh start, and even full fine-tuning can be worse off, because it starts out knowing the wrong things. This is called **negative transfer**. In the middle, full fine-tuning takes what helps and mends the rest. At the top, those who train the head first are ahead of training from scratch, and often so close to each other that the honest answer is a hatched field.
 #
 # Look at one more figure. A rule that sees the source factors alone is right half of the time on an unrelated task. And the probe?
 
