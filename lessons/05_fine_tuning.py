@@ -91,10 +91,10 @@ claim("half of the weights moved by the learning rate, and none by more",
       0.9e-3 < steps.median() and steps.max() < 1.01e-3,
       figure=f"median step {steps.median() / 1e-3:.2f} times the rate")
 for rate in [1e-5, 1e-4, 1e-3, 1e-2]:
-    print(f"rate {rate:g}: a first step is {rate / sizes.median():.1%} of the median weight")
+    print(f"rate {rate:g}: a first step is {rate / sizes.median():.2%} of the median weight")
 
 # %% [markdown]
-# The gradients differ by orders of magnitude; the steps do not. In its first step Adam divides each gradient by its own size, and what is left is a sign times the learning rate. So the learning rate is not a factor in front of something reasonable. It *is* the distance, for every weight, whether the photos have much to say about it or not. Read the last line of the table again with that in mind.
+# The gradients differ by orders of magnitude; the steps do not. In its first step Adam divides each gradient by its own size, and what is left is a sign times the learning rate. So the learning rate is not a factor in front of something reasonable. It *is* the distance, for every weight, whether the photos have much to say about it or not. Read the last line printed again with that in mind.
 
 # %% [markdown]
 # ## The learning rate is everything
@@ -145,7 +145,8 @@ for seed in seeds[:3]:
     scratch.append(fine_tune(model, groups, few[seed], seed))
 ax = plots.curve(rates, [mean_interval(sweep[rate]) for rate in rates], label="from the checkpoint")
 ax.axhline(np.mean(scratch), color=plots.VERMILION, linestyle="--", label="from scratch")
-ax.set(xscale="log", xlabel="learning rate (Adam)", ylim=(0, 1), title="validation accuracy, 10 photos a class")
+ax.set(xscale="log", xlabel="learning rate (Adam)", ylim=(0, 1))
+ax.set_title("validation accuracy, 10 photos a class")
 ax.legend();
 
 # %% [markdown]
@@ -261,7 +262,8 @@ epochs = max(3, EPOCHS + 2)
 model = fresh(seeds[0])
 optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4), fused=True)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-history = fit(model, few[seeds[0]], val, epochs=epochs, optimizer=optimizer, scheduler=schedule, batch_size=16, seed=SEED)
+settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 16, "seed": SEED}
+history = fit(model, few[seeds[0]], val, epochs=epochs, **settings)
 history.plot();
 
 # %% [markdown]
@@ -299,7 +301,8 @@ with stopwatch() as head_first:
             model = fresh(seed)
             vectors, own = embed(model, few[seed]), cached_head(model)
             optimizer = torch.optim.Adam(own.parameters(), lr=1e-3, fused=True)
-            fit(own, vectors, vectors[:5], epochs=short // 2, optimizer=optimizer, **plain_run, seed=seed)
+            settings = {"optimizer": optimizer, "seed": seed, **plain_run}
+            fit(own, vectors, vectors[:5], epochs=short // 2, **settings)
             groups = surgery.param_groups(model, head_lr=1e-3, backbone_lr=rate)
             scores.append(fine_tune(model, groups, few[seed], seed, epochs=short - short // 2))
 {rate: [round(score, 3) for score in scores] for rate, scores in warmed_up.items()}
@@ -312,6 +315,13 @@ for rate, scores in warmed_up.items():
     effect[rate] = mean_interval(differences)
     verdict = "not to be told from none" if effect[rate].low <= 0 <= effect[rate].high else "more than chance"
     print(f"backbone rate {rate:g}: warm-up gains {effect[rate]} over {len(differences)} seeds, {verdict}")
+each = all_at_once.seconds / len(seeds), head_first.seconds / sum(map(len, warmed_up.values()))
+print(f"seconds a run: {each[0]:.1f} all at once, {each[1]:.1f} with the head first")
+
+# %%
+at_stake = means[best_rate] - min(means.values())
+claim("whatever the warm-up does, the learning rate does more", abs(effect[1e-4].mean) < at_stake / 2,
+      figure=f"{effect[1e-4].mean:+.2f} by the warm-up, {at_stake:.2f} between the rates", **needs)
 
 # %% [markdown]
 # Read the intervals, not the means. Where one contains zero, the runs do not show that a warm-up helps, and they do not show that it does not: they show how small an effect this many seeds could have missed. That is the width.
@@ -361,7 +371,8 @@ for seed, photos in train.items():
         probes[seed] = fresh(seed)
         own, vectors = cached_head(probes[seed]), embed(probes[seed], photos)
         optimizer = torch.optim.Adam(own.parameters(), lr=1e-3, fused=True)
-        probe_runs[seed] = fit(own, vectors, val_vectors, epochs=10 * EPOCHS, optimizer=optimizer, batch_size=16, seed=seed)
+        settings = {"optimizer": optimizer, "batch_size": 16, "seed": seed}
+        probe_runs[seed] = fit(own, vectors, val_vectors, epochs=10 * EPOCHS, **settings)
     seconds["probe"].append(watch.seconds)
 print([round(max(run.val_accuracy), 3) for run in probe_runs.values()])
 
@@ -373,7 +384,8 @@ for seed, photos in train.items():
         groups = surgery.param_groups(tuned[seed], head_lr=1e-3, backbone_lr=1e-4)
         optimizer = torch.optim.Adam(groups, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS)
-        runs[seed] = fit(tuned[seed], photos, val, epochs=EPOCHS, optimizer=optimizer, scheduler=schedule, batch_size=16, seed=seed)
+        settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 16, "seed": seed}
+        runs[seed] = fit(tuned[seed], photos, val, epochs=EPOCHS, **settings)
     seconds["fine-tuned"].append(watch.seconds)
 print([round(max(run.val_accuracy), 3) for run in runs.values()])
 
@@ -397,17 +409,16 @@ right.set(title="CKA with the checkpoint", xlabel="stage", ylim=(0, 1.02));
 
 # %%
 third = len(similar) // 3
-cka_values = list(similar.values())
-claim("the features of the last stages changed more than those of the first",
-      np.mean(cka_values[-third:]) < np.mean(cka_values[:third]),
-      figure=f"CKA {np.mean(cka_values[:third]):.3f} at the front, {np.mean(cka_values[-third:]):.3f} at the back",
-      **needs)
-print(f"drift: front {drift.iloc[:, :third].mean(axis=None):.3f}, back {drift.iloc[:, -third:].mean(axis=None):.3f}")
+front, back = (np.mean(list(similar.values())[part]) for part in (slice(third), slice(-third, None)))
+claim("the features of the last stages changed more than those of the first", back < front,
+      figure=f"CKA {front:.3f} in the first third, {back:.3f} in the last", **needs)
+moved = drift.mean()
+print(f"drift: first third {moved[:third].mean():.3f}, last third {moved[-third:].mean():.3f}")
 
 # %% [markdown]
 # The two pictures answer different questions. Adam moves every weight by about the same distance, so a stage with small weights drifts further by that measure, wherever it stands. What the photos become, stage after stage, adds up all changes before it.
 #
-# Is that much or little? You can put a price on it. **L2-SP** adds the squared distance from the checkpoint to the loss, where plain weight decay adds the squared distance from zero. It is two lines:
+# Is that much or little? You can put a price on it. **L2-SP** adds the squared distance from the starting point to the loss, where plain weight decay adds the squared distance from zero. It is two lines:
 
 # %%
 start, model = dict(probes[seeds[0]].named_parameters()), tuned[seeds[0]]
@@ -513,7 +524,8 @@ for alpha in alphas:
     for seed in tuned:
         a, b = probes[seed].state_dict(), tuned[seed].state_dict()
         mixed = copy.deepcopy(tuned[seed])
-        mixed.load_state_dict({k: torch.lerp(a[k], b[k], alpha) if b[k].is_floating_point() else b[k] for k in b})
+        counts = {name for name in b if not b[name].is_floating_point()}  # batches seen
+        mixed.load_state_dict({k: b[k] if k in counts else torch.lerp(a[k], b[k], alpha) for k in b})
         scores["as trained"].append(evaluate(mixed, val).accuracy)
         scores["shifted"].append(evaluate(mixed, shifted).accuracy)
     for name in line:
@@ -525,7 +537,8 @@ for alpha in alphas:
 # %%
 ax = plots.curve(alphas, line["as trained"], label="validation photos")
 plots.curve(alphas, line["shifted"], label="shifted", ax=ax)
-ax.set(xlabel="share of the way from probe (0) to fine-tuned (1)", ylim=(0, 1), title="accuracy, mean of three seeds")
+ax.set(xlabel="share of the way from probe (0) to fine-tuned (1)", ylim=(0, 1))
+ax.set_title("accuracy, mean of three seeds")
 ax.legend();
 
 # %%
@@ -551,7 +564,8 @@ for rate, scores in probe_sweep.items():
     for seed in few_vectors:
         own = cached_head(fresh(seed))
         optimizer = torch.optim.Adam(own.parameters(), lr=rate, fused=True)
-        fit(own, few_vectors[seed], few_vectors[seed][:5], epochs=15 * short, optimizer=optimizer, **plain_run, seed=seed)
+        settings = {"optimizer": optimizer, "seed": seed, **plain_run}
+        fit(own, few_vectors[seed], few_vectors[seed][:5], epochs=15 * short, **settings)
         scores.append(evaluate(own, val_vectors).accuracy)
 {rate: round(float(np.mean(scores)), 3) for rate, scores in probe_sweep.items()}
 
@@ -585,7 +599,7 @@ pd.DataFrame({
 }, index=["probe", "fine-tuned"]).T
 
 # %% [markdown]
-# "Usable" is a rate whose mean lies within noise of the best one. A probe cannot damage anything: it has a head to lose and nothing else. Fine-tuning can go further, with enough photos, and it can go wrong in more ways. Both learn the training photos better than the others, the frozen one too.
+# The row with ten photos a class shows each at the best of its four rates, and "usable" is a rate whose mean lies within noise of that best one. A probe cannot damage anything: it has a head to lose and nothing else. Fine-tuning has more to win and more to lose. Both know the training photos better than the others, the frozen one too.
 #
 # A good habit follows. Fit the probe first, always: it costs seconds, and it is the score that fine-tuning has to beat, on the same photos, by more than its interval.
 
@@ -636,7 +650,7 @@ check("gradual_unfreeze", gradual_unfreeze)
 # - Groups give head and backbone rates of their own. Compare them with the *best* single rate, not with a bad one.
 # - The range test shows where the cliff is. The validation photos show which rate is good.
 # - Warm-up and gradual unfreezing are claims like any other: equal epochs, several seeds, an interval of paired differences.
-# - Late stages end up seeing the photos differently; early ones hardly do.
+# - What the late stages make of a photo changed more than what the early ones do.
 # - A frozen front runs once. The weights that come out are the same to the last bit.
 # - Against the probe: the same test photos, paired, once.
 # - Between two networks with a common start lies a line of networks that work.
