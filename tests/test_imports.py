@@ -83,15 +83,11 @@ MAY_IMPORT = {
     "exercises/report": {"quiz/text", "exercises/attempt", "exercises/limits"},
     "exercises/examine": {
         *("exercises/on_loading", "exercises/on_flags", "exercises/on_training"),
-        *(
-            "exercises/on_heads",
-            "exercises/on_features",
-            "exercises/on_groups",
-            "exercises/on_unfreezing",
-        ),
-        *("exercises/on_batchnorm", "exercises/on_recalibration", "exercises/on_statistics"),
-        *("exercises/on_evaluation", "exercises/on_adapters", "exercises/attempt"),
-        *("exercises/limits", "exercises/report", "exercises/store", "exercises/trial"),
+        *("exercises/on_heads", "exercises/on_features", "exercises/on_groups"),
+        *("exercises/on_unfreezing", "exercises/on_batchnorm", "exercises/on_recalibration"),
+        *("exercises/on_statistics", "exercises/on_evaluation", "exercises/on_adapters"),
+        *("exercises/attempt", "exercises/limits", "exercises/report", "exercises/store"),
+        "exercises/trial",
     },
     "exercises/check": {
         *("exercises/examine", "exercises/report", "exercises/store", "quiz/progress"),
