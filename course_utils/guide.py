@@ -11,6 +11,9 @@ from course_utils.explorers import explore
 from course_utils.grid import Grid
 
 ELSE = "something else"
+# Less than this much accuracy is not worth dearer training: of strategies that tie, the least costly
+# within this margin of the best mean is recommended.
+MARGIN = 0.02
 # A size measured this many times smaller or larger is called near enough to speak for another.
 NEAR = 2.0
 
@@ -21,8 +24,9 @@ class Recommendation:
 
     Parameters
     ----------
-    strategy : the least costly of those that cannot be told apart from the best
-    also : the others of these, from least to most costly
+    strategy : the least costly of those that cannot be told apart from the best and have a mean
+        accuracy within ``MARGIN`` of it
+    also : the others that cannot be told apart from the best, from least to most costly
     evidence : lines of measured figures, one a strategy
     caveats : what the budget left out, and how sure the comparison is
     outside : why the question lies outside of what was measured; empty when it does not
@@ -57,7 +61,7 @@ class Recommendation:
 def recommend(
     grid: Grid, photos_a_class: int, domain: str, minutes: float | None = None
 ) -> Recommendation:
-    """The least costly strategy that the grid cannot tell from its best one.
+    """The least costly strategy that is as good as the grid's best, as far as the grid can tell.
 
     Parameters
     ----------
@@ -87,14 +91,16 @@ def recommend(
     within = within or by_cost[:1]
     best = max(within, key=lambda name: grid.interval(name, nearest, asked).mean)
     ties = [n for n in within if n == best or _tied(grid, best, n, nearest, asked)]
+    enough = grid.interval(best, nearest, asked).mean - MARGIN
+    strategy = next(n for n in ties if grid.interval(n, nearest, asked).mean >= enough)
     evidence = tuple(
         f"{name}: {grid.interval(name, nearest, asked):.3f}, about {cost[name]:.1f} min"
         for name in sorted(within, key=lambda n: -grid.interval(n, nearest, asked).mean)
     )
     left_out = [name for name in by_cost if name not in within]
     return Recommendation(
-        ties[0],
-        tuple(ties[1:]),
+        strategy,
+        tuple(name for name in ties if name != strategy),
         evidence,
         _caveats(grid, nearest, asked, left_out, tight),
         _outside(grid, photos_a_class, nearest, domain),

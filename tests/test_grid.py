@@ -120,6 +120,16 @@ def test_of_strategies_that_tie_the_guide_recommends_the_least_costly(grid):
     assert advice.also == ("last stage", "probe, then all", "from scratch", "all")
 
 
+def test_a_tie_by_wide_intervals_does_not_cost_accuracy(grid):
+    """The head alone varies so much that it cannot be told from the best; its mean is far below."""
+    wild = {0: 0.95, 1: 0.6, 2: 0.8}
+    runs = [
+        replace(r, accuracy=wild[r.seed]) if r.strategy == "head only" else r for r in grid.runs
+    ]
+    advice = recommend(Grid(tuple(runs)), 20, "photos")
+    assert advice.strategy == "last stage" and "head only" in advice.also
+
+
 def test_time_leaves_out_what_takes_longer(grid):
     advice = recommend(grid, 20, "photos", minutes=0.15)
     assert advice.strategy == "head only" and not advice.also

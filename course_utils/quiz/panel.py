@@ -117,7 +117,7 @@ def _place_html(again: Again) -> str:
 
 
 def _table(kind: str, rows: Sequence[Row]) -> str:
-    style = "text-align:left;vertical-align:baseline;padding:.25em .9em .25em 0"
+    style = "text-align:left;padding:.25em .9em .25em 0"
     tasks = any(row.exercises for row in rows)
     heads = f'<th scope="col" style="{style}">{kind}</th>'
     heads += f'<th scope="colgroup" colspan="2" style="{style}">questions</th>'
@@ -130,12 +130,15 @@ def _table(kind: str, rows: Sequence[Row]) -> str:
             name = f'<a href="{row.key}.ipynb">{name}</a>'
         cells = [_bar(row), _told_questions(row)] if row.total else ["", "–"]
         cells += [f"{row.solved} of {row.exercises}" if row.exercises else "–"] * tasks
-        body += f'<tr><th scope="row" style="{style};font-weight:normal">{name}</th>'
-        body += "".join(f'<td style="{style};white-space:nowrap">{cell}</td>' for cell in cells)
+        body += (
+            f'<tr><th scope="row" style="{style};font-weight:normal;white-space:normal">{name}</th>'
+        )
+        body += "".join(f'<td style="{style}">{cell}</td>' for cell in cells)
         body += f'<td style="{style}">{row.hints}</td>'
         body += "</tr>"
     return (
-        f'<table style="border-collapse:collapse;margin:.4em 0"><thead><tr>{heads}</tr></thead>'
+        '<table style="border-collapse:collapse;margin:.4em 0;white-space:nowrap">'
+        f"<thead><tr>{heads}</tr></thead>"
         f"<tbody>{body}</tbody></table>"
     )
 
