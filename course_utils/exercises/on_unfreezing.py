@@ -11,14 +11,7 @@ from torch import nn
 
 from course_utils.exercises.attempt import Attempt
 from course_utils.exercises.networks import VIT, build
-from course_utils.exercises.trial import (
-    PARTS,
-    Trial,
-    attribute_set,
-    goes_by_name,
-    listed,
-    need,
-)
+from course_utils.exercises.trial import Trial, attribute_set, goes_by_name, listed, need
 from course_utils.surgery import batchnorm_layers, find_head
 
 STAGES = {
@@ -61,7 +54,7 @@ def _caller(attempt: Attempt, names: list[str]) -> Callable:
     def blame(error: BaseException) -> str | None:
         if isinstance(error, IndexError):
             return "beyond-the-list"
-        dotted = isinstance(error, AttributeError) and error.name not in PARTS
+        dotted = isinstance(error, AttributeError) and error.name in names
         return "dotted-path" if dotted else goes_by_name("parts-by-name")(error)
 
     def call(model: nn.Module, epoch: int) -> None:
