@@ -22,6 +22,7 @@ SEED = 0
 # %% tags=["setup"]
 import copy
 import math
+import os
 import warnings
 
 import pandas as pd
@@ -37,6 +38,7 @@ from course_utils.runtime import seed_everything
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot, stages
 from course_utils.weights import available_weights
 
+os.environ.setdefault("COURSE_DEVICE", "cpu")  # the experiments are small: one device for all of them
 plots.use_style()
 seed_everything(SEED)
 
@@ -169,14 +171,23 @@ for name in grid.strategies:
             for n in grid.photos for domain in grid.domains}
     place = max(lost, key=lost.get)
     regret[name] = {"most points lost": round(100 * lost[place], 1), "with photos a class": place[0],
-                    "of": place[1], "mean over all places": round(100 * sum(lost.values()) / 12, 1)}
+                    "of": place[1], "mean over all places": round(100 * sum(lost.values()) / len(lost), 1)}
 pd.DataFrame(regret).T
 
 # %%
-claim("from scratch is behind the best strategy everywhere in this grid",
-      all(grid.difference(grid.winner(n, domain)[0], "from scratch", n, domain).mean > 0
-          for n in grid.photos for domain in grid.domains),
-      figure=f"on average {regret['from scratch']['mean over all places']} points behind")
+places = [(n, domain) for n in grid.photos for domain in grid.domains]
+behind = [grid.difference(grid.winner(n, domain)[0], "from scratch", n, domain) for n, domain in places]
+close = [grid.winner(n, domain)[2].low <= 0 for n, domain in places]
+claim("everywhere in this grid, from scratch is behind the best by more than these seeds explain",
+      all(difference.low > 0 for difference in behind),
+      figure=f"by {100 * min(d.mean for d in behind):.0f} to {100 * max(d.mean for d in behind):.0f} points")
+claim("in most places three seeds cannot tell the best strategy from the second",
+      sum(close) > len(places) / 2, figure=f"{sum(close)} of {len(places)}")
+
+# %% [markdown]
+# Be fair to the loser. All strategies made the same number of passes, and a network that starts from random numbers needs many more. The grid says what you get *for this much training with this many photos*; it does not say that a pretrained start is ahead for ever. With a hundred times the photos and the time, the fourth box of the table may well be right.
+#
+# And the four that start from pretrained weights lie close together. That is worth knowing: between them, a learning rate or a bug decides more than the choice of strategy does.
 
 # %% [markdown]
 # ## Ask the grid
@@ -376,7 +387,7 @@ claim("with the training set's numbers the disaster is gone", mended > broken + 
 
 # %%
 model = copy.deepcopy(start)
-optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=3e-3)
+optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 replace_head(model, 5)
 losses = []
 for _ in range(3):
@@ -391,7 +402,7 @@ losses
 # Not nearly the same: the same to the last digit. The optimizer holds the old head, which is no longer in the model; the new one has gradients and nobody to use them. A rate that is too small would still move the last digits. Build the optimizer last.
 
 # %%
-optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=3e-3)
+optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 moving = []
 for _ in range(3):
     loss = nn.functional.cross_entropy(cached_head(model)(X), y)
@@ -485,22 +496,23 @@ claim("without the second softmax the loss falls below that floor",
 from course_utils.surgery import unfreeze_from
 
 scores = {}
-for rate in (3e-2, 1e-4):
+for rate in (1e-2, 1e-4):
     model = copy.deepcopy(patient)
     unfreeze_from(model, late[0])
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
     tail = nn.Sequential(nn.Unflatten(1, shape), split_at(model, late[0])[1])
-    history = fit(tail, maps[0].per_class(10, seed=SEED), maps[1], epochs=2, optimizer=optimizer, set_mode=nn.Module.eval, restore_best=False)
+    few = maps[0].per_class(min(20, PER_CLASS), seed=SEED)
+    history = fit(tail, few, maps[1], epochs=2, optimizer=optimizer, seed=SEED, batch_size=16, restore_best=False)
     scores[rate] = history.val_accuracy[-1]
-scores
+{rate: round(score, 3) for rate, score in scores.items()}
 
 # %% [markdown]
 # Adam moves every number by about the rate in each of its first steps, whatever the gradient's size. A head starts from nothing and can take that. A pretrained filter whose numbers are not larger than the step is another filter afterwards. Lesson 5 has the sweep, and what a warmed-up head does and does not help.
 
 # %%
-clinic["head's rate for the backbone"] = scores[3e-2], scores[1e-4]
-claim("at a rate for pretrained filters nothing falls apart", scores[1e-4] > scores[3e-2] + 0.1,
-      figure=f"{scores[3e-2]:.2f} → {scores[1e-4]:.2f}", when=PRETRAINED, otherwise="needs a pretrained backbone")
+clinic["head's rate for the backbone"] = scores[1e-2], scores[1e-4]
+claim("at a rate for pretrained filters nothing falls apart", scores[1e-4] > scores[1e-2] + 0.1,
+      figure=f"{scores[1e-2]:.2f} → {scores[1e-4]:.2f}", when=PRETRAINED, otherwise="needs a pretrained backbone")
 
 # %% [markdown]
 # ### Measuring
@@ -646,7 +658,7 @@ pd.DataFrame(clinic, index=["broken", "mended"]).T.round(3)
 # ## Beyond: fewer numbers to train
 # Between "the head" and "all" there is more than a cut in depth. You can let a few numbers learn *in every layer*, and leave the large matrices alone. Two ways are common.
 #
-# **BatchNorm only.** Each BatchNorm layer ends on a scale and a shift for every channel. Train those, and the head, and nothing else. (The running statistics are another matter: lesson 6. Here they stand still.)
+# **BatchNorm only.** Each BatchNorm layer ends on a scale and a shift for every channel. Train those, and the head, and nothing else. (The running statistics are another matter: lesson 6.)
 #
 # **A low-rank adapter.** A frozen layer computes $Wx$. Beside it, let two thin matrices learn: $A$ brings the input down to $r$ numbers, $B$ brings them up again.
 #
@@ -740,14 +752,14 @@ claim("both need a small part of the numbers, and most of the activations",
 
 # %% [markdown]
 # ### What they reach
-# Same photos, same number of steps, several seeds. Each has a rate that was chosen on validation photos, with seeds that do not occur here. BatchNorm statistics stand still for all four. So does the front of the network, and all four train on what it gave for the clinic.
+# Same photos, same number of steps, several seeds. Each has a rate that was chosen on validation photos, with seeds that do not occur here. The front of the network stands still for all four, so they train on what it gave for the clinic. As in every lesson, frozen layers stay in `eval()`; where a BatchNorm layer learns, it normalises by the batch.
 #
 # **Predict:** which of the four is ahead? By more than its interval?
 
 # %%
 from course_utils.surgery import param_groups
 
-RATES = {"head only": 3e-3, "BatchNorm only": 1e-3, "low rank": 1e-3, "everything": 3e-4}
+RATES = {"head only": 3e-3, "BatchNorm only": 1e-3, "low rank": 1e-3, "everything": 1e-4}
 seeds, correct, seconds = range(10 * SEED, 10 * SEED + SEEDS), {}, dict.fromkeys(arms, 0.0)
 for seed, (name, prepared) in [(seed, arm) for seed in seeds for arm in arms.items()]:
     model = copy.deepcopy(prepared)
@@ -756,8 +768,8 @@ for seed, (name, prepared) in [(seed, arm) for seed in seeds for arm in arms.ite
     tail = nn.Sequential(nn.Unflatten(1, shape), split_at(model, late[0])[1])
     optimizer = torch.optim.Adam(param_groups(model, head_lr=3e-3, backbone_lr=RATES[name]))
     photos = maps[0].per_class(min(20, PER_CLASS), seed=seed)
-    history = fit(tail, photos, maps[1][:10], epochs=EPOCHS, optimizer=optimizer, batch_size=16,
-                  seed=seed, set_mode=nn.Module.eval, restore_best=False)
+    history = fit(tail, photos, maps[1][:10], epochs=EPOCHS, optimizer=optimizer, seed=seed,
+                  batch_size=16, restore_best=False)
     correct[name, seed] = evaluate(tail, maps[2]).correct
     seconds[name] += sum(history.seconds) / SEEDS
 
@@ -774,7 +786,7 @@ for name in arms:
 pd.DataFrame(reached).T
 
 # %% [markdown]
-# Look whether the intervals of the differences hold 0. Where they do, these seeds do not show that training more than the head pays; where they do not, you have seen a difference for *this* task at *this* size. Either way the two sparing methods cost about the time of training everything in those layers.
+# Look whether the intervals of the differences hold 0. Where they do, these seeds do not show that training more than the head pays; where they do not, you have seen a difference for *this* task at *this* size. Either way, the two sparing methods take much of the time that training everything in those layers takes. (*Head only* takes what it does here because its photos pass through the last layers in every epoch; on cached features, as in lesson 4, it would take nearly nothing.)
 #
 # So on a small network with a few thousand photos at most, there is little reason for them. Their home is elsewhere. In a language model with billions of numbers it is the gradients and Adam's memory, one and two values for each number that learns, that do not fit the machine, and there almost all of that goes away. And where one network serves a hundred customers, a hundred adapters are a hundred small files beside one large one.
 
@@ -782,8 +794,8 @@ pd.DataFrame(reached).T
 gap = mean_interval([
     (correct["low rank", seed].float().mean() - correct["everything", seed].float().mean()).item() for seed in seeds
 ])
-claim("a few per cent of the numbers come within ten points of training them all",
-      abs(gap.mean) < 0.1, figure=f"low rank − everything: {gap:+.3f}",
+claim("with a few per cent of the numbers, low rank is less than ten points behind everything",
+      gap.mean > -0.1, figure=f"low rank − everything: {gap:+.3f}",
       when=PRETRAINED and EPOCHS > 1, otherwise="needs a pretrained backbone")
 
 # %% tags=["quiz"]
