@@ -39,7 +39,7 @@ torch.set_num_threads(1)  # the networks are so small that sharing them out cost
 # %% [markdown]
 # Photos are slow, and nobody knows the best accuracy that is possible on them. So in this lesson there are no photos. There is a small invented world, and in it we know everything that we would like to know about flowers.
 #
-# Each **seed** is one complete repetition: its own network, its own task, its own data. The seeds of the second line below are for choosing learning rates. No result is ever computed on them.
+# Each **seed** is one complete repetition: its own network, its own task, its own data. A second, separate set of seeds is for choosing learning rates; no result is ever reported on those.
 
 # %%
 seeds = range(1000 * SEED, 1000 * SEED + SEEDS)
@@ -302,7 +302,7 @@ accuracy = run_strategy(full, task, backbones, best)
 print(f"full, 900 points, rate {best:g}: {mean_interval(accuracy.tolist()):.3f}")
 
 # %% [markdown]
-# Choosing and judging never share a seed. `compare` does this for every strategy (each rate gets its validation points from the tuning seeds, all rates in one stack).
+# Choosing and judging never share a seed. `compare` does this for every strategy, with all four rates of a strategy in one stack.
 
 # %%
 with stopwatch() as watch:
@@ -353,7 +353,7 @@ claim("with 50 points, whoever trains the head first beats full fine-tuning",
       figure=f"probe − full {few.difference('linear probe', 'full'):.3f}")
 
 # %% [markdown]
-# Pretraining replaces labels: it is worth most where labels are few. So far the strategies keep their order, though. The task is *fully* related, the frozen features hold all that it needs, and there is little for fine-tuning to find.
+# Pretraining replaces labels: it is worth most where labels are few. So far full fine-tuning leads at neither size, though. The task is *fully* related, the frozen features hold all that it needs, and there is little for fine-tuning to find.
 #
 # Real tasks are never quite the source task. **Predict:** lower the relatedness by a hundredth, to 0.99. Who wins with 50 points now, the probe or full fine-tuning? And with 900?
 
@@ -416,7 +416,7 @@ claim("and the better part of its lead over partial is gone once each has its ow
       figure=f"{leads[by_head][common]:.3f} against {few.difference(*by_head):.3f}")
 
 # %% [markdown]
-# Every strategy has a rate at which it does well, and they are not the same. Pick one rate for all and you have picked the ranking, without ever looking at a strategy. The probe is the most patient of them: one layer on fixed features is hard to ruin.
+# Every strategy has a rate at which it does well, and they are not the same. Whoever picks one rate for all has a hand in the ranking, and may not know it. The probe is the most patient of them: one layer on fixed features is hard to ruin.
 #
 # So "all with the same learning rate" sounds fair and is not. What has to be equal is the **effort of the search**: the same candidate rates, the same validation data, the same rule of choice.
 
@@ -662,7 +662,7 @@ claim("the contest was judged on seeds that had no part in any choice",
 # - Fair means: equal steps, the same search for a learning rate, choice and judgement on different seeds.
 # - Difference within each seed first, then the interval. A change of order needs an interval of its own.
 # - With few labels and a related source, train the head and keep the rest. With more labels, or less related ones, unfreeze. Where the source has nothing to say, pretraining can harm.
-# - One learning rate for all decides the order by itself.
+# - One learning rate for all favours some strategies over others, and can move the order by itself.
 # - Hatched fields are results, too: "we cannot tell" is an answer.
 
 # %% tags=["quiz"]
