@@ -6,7 +6,7 @@
 #
 # *You will be able to* say which of a layer's numbers move in which mode · predict how fast running statistics forget · keep frozen layers still in a loop that calls `train()` · recalibrate a network on shifted images without a label · find the bug in a loop by measuring one number.
 #
-# *Time* 25 min · *Before this* [4 · Feature extraction](04_feature_extraction.ipynb), [5 · Fine-tuning](05_fine_tuning.ipynb)
+# *Time* 30 min · *Before this* [4 · Feature extraction](04_feature_extraction.ipynb), [5 · Fine-tuning](05_fine_tuning.ipynb)
 
 # %% tags=["bootstrap"]
 # bootstrap
@@ -39,12 +39,21 @@ from course_utils.flowers import load_flowers
 from course_utils.images import ImageSet
 from course_utils.runtime import seed_everything
 from course_utils.stats import mean_interval
-from course_utils.surgery import batchnorm_layers, changed, find_head, freeze_backbone, replace_head, snapshot
 from course_utils.training import evaluate
 from course_utils.weights import available_weights
 
 plots.use_style()
 seed_everything(SEED)
+
+# %% tags=["setup"]
+from course_utils.surgery import (
+    batchnorm_layers,
+    changed,
+    find_head,
+    freeze_backbone,
+    replace_head,
+    snapshot,
+)
 
 # %% [markdown]
 # ## Two kinds of state
@@ -321,6 +330,7 @@ claim("the next train() puts every layer back", after_helper == 0 and in_trainin
 # %%
 from course_utils.surgery import set_train_mode
 
+
 class StandsStill(nn.Module):
     def __init__(self, model):
         super().__init__()
@@ -353,7 +363,7 @@ claim("with train() overridden nothing drifts, however often it is called",
 # ## When the statistics should move
 # So keep them still? Not always. Running statistics describe *the images the network was shown*. When the images you must classify come from elsewhere (another camera, another light, another microscope), they describe the wrong images.
 #
-# Here the same flowers are photographed by a poor camera: underexposed, with a cast of colour.
+# Here are the same flowers as a poor camera would take them: we make them dark and give them a cast of colour.
 
 # %% tags=["shows-photos"] alt="6 photos above, the same 6 below as the poor camera sees them"
 def poor_camera(images):
@@ -420,7 +430,7 @@ claim("recalibration brings back more than half of that on every seed, without a
       lambda: (back > cost / 2).all(), figure=f"share of the loss: {share}", **stated)
 
 # %% [markdown]
-# This is adaptive batch normalisation (Li et al. 2016), and it is hard to beat for its price. Three things go wrong with it, and each has a number.
+# This is adaptive batch normalisation (Li et al. 2016). It costs one pass over unlabelled images. Three things can go wrong with it, and each has a number.
 #
 # **Too few photos, or the wrong mixture.** The new statistics are only as good as the images they come from.
 
@@ -439,7 +449,7 @@ every, *others = mixtures.values()
 claim("eight photos, or one kind of flower, serve worse than all", every > max(others), **stated)
 
 # %% [markdown]
-# **The wrong kind of shift.** Statistics are one mean and one variance a channel. They can follow a change that moves and stretches channels. Turn the photos into negatives and the light has changed its sign:
+# **The wrong kind of shift.** Statistics are one mean and one variance a channel. They can follow a change that moves and stretches channels. In a negative, what was bright is dark: no shift and no stretch by a positive number does that.
 
 # %%
 negative_val, negatives = [ImageSet(255 - s.images, s.labels, s.classes) for s in (val, subset)]
@@ -493,7 +503,7 @@ for name in ["resnet18", "mobilenet_v2", "efficientnet_b0", "convnext_tiny", "vi
     print(f"{name:16} {rows[name][0]:3} BatchNorm layers {layer_norms:4} LayerNorm layers")
 
 # %% [markdown]
-# The picture to test is a small Vision Transformer and ConvNeXt with random weights. ConvNeXt also skips blocks at random in training mode (*stochastic depth*); we switch that off, because it is another thing that `train()` turns on.
+# Two of them in both modes: a small Vision Transformer, and ConvNeXt, with random weights. ConvNeXt also skips blocks at random in training mode (*stochastic depth*); we switch that off, because it is another thing that `train()` turns on.
 
 # %%
 from torchvision.models import VisionTransformer
@@ -523,10 +533,11 @@ print(f"a sound loop, as a reference: {evaluate(reference, val_features).accurac
 
 # %% [markdown]
 # ### Loop 1: frozen before the epochs
-# Somebody read about drift and took care of it.
+# The head of the reference goes on learning for two epochs. Somebody has read about drift and took care of it.
 
 # %%
 model = copy.deepcopy(start)
+find_head(model).module.load_state_dict(find_head(reference).module.state_dict())
 freeze_bn(model)
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 order = torch.Generator().manual_seed(SEED)
@@ -546,6 +557,7 @@ print(f"validation accuracy {broken:.3f}")
 
 # %%
 model = copy.deepcopy(start)
+find_head(model).module.load_state_dict(find_head(reference).module.state_dict())
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 order = torch.Generator().manual_seed(SEED)
 for _ in range(2):
@@ -822,7 +834,7 @@ lab = pd.DataFrame(table, index=["the number that tells", "broken", "mended"]).T
 lab.style.format(precision=3)
 
 # %% [markdown]
-# None of these raised an error, and the accuracy gave away only some of them. A count of what moved, of what the optimizer holds, of what is dropped takes a line each. Put such lines into your own loops.
+# None of these raised an error, and the accuracy gave away only some of them. To count what moved, what the optimizer holds or what is dropped takes one line each. Put such lines into your own loops.
 
 # %% [markdown]
 # ## Your turn
