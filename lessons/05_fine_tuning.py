@@ -390,6 +390,8 @@ for seed, photos in train.items():
 print([round(max(run.val_accuracy), 3) for run in runs.values()])
 
 # %% [markdown]
+# Compare the two lines of figures before you go on: is the second better than the first, seed by seed? We come back to that with the test photos.
+#
 # Every stage had the same rate. **Predict:** which stage moved furthest from the checkpoint, measured by the size of its weights?
 #
 # Two ways to look. *Weight drift*: the length of the change over the length of the weights. And **CKA**: show both networks the same photos and compare what a stage makes of them; 1 means that the photos lie to each other as before.
@@ -402,10 +404,12 @@ look = val.per_class(20)
 old, new = stage_features(probes[seeds[0]], look), stage_features(tuned[seeds[0]], look)
 similar = {stage: cka(old[stage], new[stage]) for stage in old}
 figure, (left, right) = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")
-left.plot(range(drift.shape[1]), drift.T, marker="o", markersize=3)
-left.set(title="relative weight drift, three seeds", xlabel="stage", yscale="log")
+left.plot(range(len(similar)), drift.T, marker="o", markersize=3)
+left.set(title="relative weight drift, three seeds", yscale="log")
 right.plot(range(len(similar)), similar.values(), marker="o", markersize=3)
-right.set(title="CKA with the checkpoint", xlabel="stage", ylim=(0, 1.02));
+right.set(title="CKA with the checkpoint", ylim=(0, 1.02))
+for ax in (left, right):
+    ax.set(xlabel="stage, from input to output", xticks=range(0, len(similar), 3))
 
 # %%
 third = len(similar) // 3
@@ -416,7 +420,7 @@ moved = drift.mean()
 print(f"drift: first third {moved[:third].mean():.3f}, last third {moved[-third:].mean():.3f}")
 
 # %% [markdown]
-# The two pictures answer different questions. Adam moves every weight by about the same distance, so a stage with small weights drifts further by that measure, wherever it stands. What the photos become, stage after stage, adds up all changes before it.
+# The two pictures answer different questions. Adam moves all weights by similar distances, so a stage with small weights drifts further by that measure, wherever it stands. What the photos become at a stage is the sum of all changes up to there, and it need not fall evenly: a later stage can undo part of what an earlier one did.
 #
 # Is that much or little? You can put a price on it. **L2-SP** adds the squared distance from the starting point to the loss, where plain weight decay adds the squared distance from zero. It is two lines:
 
@@ -496,7 +500,11 @@ else:
     print("Over seeds, zero is outside:", "fine-tuning" if over_seeds.mean > 0 else "the probe", "wins here.")
 
 # %% [markdown]
-# Photos that are easy or hard for both models cancel out in pairs; that is why the pairs say more. And still the answer is one for *this* network, at *this* size, with *this* many photos and epochs. Fine-tuning is not better than a probe as such. With more data it has more to gain, with less it has more to lose: [7 · Strategy comparison](07_strategy_comparison.ipynb) draws the whole map, where the truth is known, and [8 · Which strategy?](08_which_strategy.ipynb) has a grid of real runs.
+# Photos that are easy or hard for both models cancel out in pairs; that is why the pairs say more.
+#
+# If you expected fine-tuning to win and it did not: you are in good company, and the probe is a strong rival on few photos. One suspect is in plain sight. Fine-tuning ran in training mode, so BatchNorm normalised each small batch by itself and overwrote its statistics from a few hundred photos, while the probe kept those of the checkpoint. [Lesson 6](06_batchnorm_pitfalls.ipynb) puts that suspect on trial.
+#
+# And whatever the answer, it is one for *this* network, at *this* size, with *this* many photos and epochs. Fine-tuning is not better than a probe as such. With more data it has more to gain, with less it has more to lose: [7 · Strategy comparison](07_strategy_comparison.ipynb) draws the whole map, where the truth is known, and [8 · Which strategy?](08_which_strategy.ipynb) has a grid of real runs.
 
 # %% tags=["quiz"]
 quiz("05-paired")
