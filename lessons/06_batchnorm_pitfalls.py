@@ -178,7 +178,7 @@ claim("what is left after n batches is 0.9 to the power n", worst < 1e-6,
       figure=f"{left[1]:.2f} after 1, {left[7]:.2f} after 7, {left[22]:.2f} after 22, {left[50]:.3f} after 50")
 
 # %% [markdown]
-# Turn the momentum yourself. (In most of PyTorch's layers "momentum" is the share of the new; in optimizers it is the share of the old. Same word, opposite direction.)
+# Turn the momentum yourself. (In PyTorch's BatchNorm "momentum" is the share of the *new*; in its optimizers it is the share of the *old*. Same word, opposite direction.)
 
 # %% alt="Dial: momentum of the running statistics, share of the old statistics left after each batch"
 def show_forgetting(momentum):
@@ -219,7 +219,7 @@ for size, path in paths.items():
     photos_seen = [min(size * (k + 1), len(train)) for k in range(len(path))]
     axis.plot(photos_seen, path.mean(axis=1), label=f"batches of {size}")
 axis.set(xlabel="photos seen", title="drift, mean over the layers")
-axis.legend();
+axis.legend(loc="center right");
 
 # %%
 final = {size: path.iloc[-1] for size, path in paths.items()}
@@ -283,7 +283,7 @@ lost = {name: mean_interval(runs["lost"][runs["batches"] == name]) for name in a
 ax = plots.bars({name: i.mean for name, i in lost.items()},
                 errors={name: (i.low, i.high) for name, i in lost.items()})
 ax.axvline(0, color="0.4", linewidth=0.8)
-ax.set_title(f"validation accuracy lost to drift, paired over {SEEDS} seeds, with 95 % interval");
+ax.set_title(f"accuracy lost to drift, {SEEDS} seeds, paired, 95 % interval");
 
 # %%
 enough = PRETRAINED and PER_CLASS >= 40 and EPOCHS >= 3
@@ -291,14 +291,14 @@ stated = {"when": enough, "otherwise": "needs a pretrained backbone, 40 photos a
 claim("drift costs more in batches of 4 than in batches of 32",
       lost["batches of 4"].mean > lost["batches of 32"].mean, **stated,
       figure=f"{lost['batches of 4']} against {lost['batches of 32']}")
-claim("in batches of 4 every seed lost accuracy to drift",
-      (runs["lost"][runs["batches"] == "batches of 4"] > 0).all(), **stated)
+claim("in batches of 4 drift costs at least 3 points, on average over the seeds",
+      lost["batches of 4"].mean > 0.03, **stated)
 claim("batches sorted by class lose at least as much on average as shuffled ones of the same size",
       lost["32, sorted by class"].mean >= lost["batches of 32"].mean, **stated,
       figure=f"{lost['32, sorted by class']} against {lost['batches of 32']}")
 
 # %% [markdown]
-# Two remarks, so that you read the picture rightly. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower.
+# Three remarks, so that you read the picture rightly. Smaller batches mean more steps in an epoch, so both heads have learned more: compare within a pair, not across. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower.
 
 # %% tags=["quiz"]
 quiz("06-small-batches")
@@ -355,7 +355,7 @@ claim("with train() overridden nothing drifts, however often it is called",
       figure=f"{in_training(wrapped)} layers in training mode, {len(changed(wrapped, before))} entries moved")
 
 # %% [markdown]
-# A third way is to replace the layers. `torchvision.ops.FrozenBatchNorm2d` has four buffers and no training mode at all; the detection models of torchvision are built with it.
+# A third way is to replace the layers. `torchvision.ops.FrozenBatchNorm2d` has four buffers and nothing that `train()` could change; torchvision's pretrained detection models use it.
 #
 # What does *not* help: `requires_grad_(False)` on the layer (you saw the four cases), and `momentum = 0`. The latter keeps the buffers still, but the layer goes on normalising by the batch, so the head learns on features that it will not see in evaluation.
 
@@ -633,7 +633,7 @@ for _ in range(3):
 print(f"validation accuracy {accuracy:.3f}")
 
 # %% [markdown]
-# **Diagnosis:** send ones through the dropout in every epoch and count the zeros that come out. The accuracy did not tell you: over three epochs it hardly depends on the dropout. That is why this bug lives long.
+# **Diagnosis:** send ones through the dropout in every epoch and count the zeros that come out. Compare the accuracies too: nobody would have found this bug by them.
 
 # %%
 net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes)))
@@ -646,10 +646,11 @@ for _ in range(3):
         loss.backward()
         optimizer.step()
     after.append((net[0](torch.ones(1000)) == 0).float().mean().item())
-    evaluate(net, val_features).accuracy
+    mended = evaluate(net, val_features).accuracy
 table["3 train() only once"] = "share dropped in the last epoch", dropped[-1], after[-1]
 claim("loop 3: dropout worked in the first epoch only; now in all", max(dropped[1:]) == 0 and min(after) > 0.4,
-      figure=f"{[round(d, 2) for d in dropped]} → {[round(d, 2) for d in after]}")
+      figure=f"{[round(d, 2) for d in dropped]} → {[round(d, 2) for d in after]}; "
+             f"accuracy {accuracy:.3f} → {mended:.3f}")
 
 # %% [markdown]
 # ### Loop 4: the optimizer came first
