@@ -832,7 +832,7 @@ claim("loop 8: the winner's own score flatters it", overrated > 0.03,
 
 # %%
 lab = pd.DataFrame(table, index=["the number that tells", "broken", "mended"]).T
-lab.style.format(precision=3)
+lab.map(lambda value: round(value, 3) if isinstance(value, float) else value)
 
 # %% [markdown]
 # None of these raised an error, and the accuracy gave away only some of them. To count what moved, what the optimizer holds or what is dropped takes one line each. Put such lines into your own loops.
