@@ -389,12 +389,12 @@ claim("the turn itself is more than luck: the change of the difference, seed by 
 grid = {name: {rate: run_strategy(strategy, few.task, backbones, rate) for rate in RATES}
         for name, strategy in STRATEGIES.items()}
 
-ax = plt.subplots(figsize=(6.6, 3.4), layout="constrained")[1]
+ax = plt.subplots(figsize=(8, 3.4), layout="constrained")[1]
 for name, scores in grid.items():
     plots.curve(RATES, [mean_interval(score.tolist()) for score in scores.values()], label=name, ax=ax)
 ax.set(xscale="log", xlabel="learning rate", title="accuracy, 50 points")
 ax.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
-ax.legend(loc="lower left", fontsize=8);
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1));
 
 # %%
 pairs = [("linear probe", "partial"), ("partial", "full"), ("full", "from scratch"), ("linear probe", "full")]
@@ -411,7 +411,9 @@ claim("at the common rate 0.008, the more that learns the worse: probe, partial,
 claim("there the probe's lead over full is larger than with each at its own rate",
       leads["linear probe", "full"][common].low > own.mean,
       figure=f"{leads['linear probe', 'full'][common]:.3f} against {own:.3f}")
-claim("and the better part of its lead over partial is gone once each has its own",
+claim("and at the smallest of the four rates nothing of that lead is left",
+      leads["linear probe", "full"][3e-4].low < 0, figure=f"{leads['linear probe', 'full'][3e-4]:.3f}")
+claim("the better part of its lead over partial, too, is gone once each has its own rate",
       few.difference(*by_head).mean < leads[by_head][common].mean / 2,
       figure=f"{leads[by_head][common]:.3f} against {few.difference(*by_head):.3f}")
 
