@@ -283,9 +283,10 @@ print(f"healthy: {healthy:.2f}")
 # **Case 1.** "The photos load, the shapes are right, and the classifier guesses."
 
 # %%
-as_loaded = ward.images.float()
+images = ward.images.float()  # as they were loaded
 with torch.no_grad():
-    logits = torch.cat([patient(part) for part in as_loaded.split(16)])
+    logits = torch.cat([patient(part) for part in images.split(16)])
+lowest, highest = images.min().item(), images.max().item()
 broken = (logits.argmax(1) == ward.labels).float().mean().item()
 print(f"accuracy {broken:.2f}, mean confidence {logits.softmax(1).max(1).values.mean():.2f}")
 
@@ -298,7 +299,7 @@ from course_utils.images import normalize
 images = normalize(ward.images)  # (x / 255 - mean) / std
 with torch.no_grad():
     mended = (torch.cat([patient(part) for part in images.split(16)]).argmax(1) == ward.labels).float().mean().item()
-print(f"from {as_loaded.min():.0f} … {as_loaded.max():.0f} to {images.min():.1f} … {images.max():.1f}")
+print(f"pixels from {lowest:.0f} … {highest:.0f} to {images.min():.1f} … {images.max():.1f}")
 clinic["pixels from 0 to 255"] = broken, mended
 claim("with normalised pixels the patient is healthy again", mended > broken + 0.2,
       figure=f"{broken:.2f} → {mended:.2f}", when=PRETRAINED, otherwise="needs a pretrained backbone")
@@ -327,15 +328,15 @@ claim("channels in the right order bring the accuracy back", mended == healthy >
 
 # %%
 grey = normalize(ward.images).mean(1)  # [N, H, W], as a grey data set comes
-repeated = grey.repeat(1, 3, 1, 1)
-print(tuple(grey.shape), "→", tuple(repeated.shape))
+images = grey.repeat(1, 3, 1, 1)
+print(tuple(grey.shape), "→", tuple(images.shape))
 try:
-    patient(repeated)
+    patient(images)
 except RuntimeError as error:
     print(str(error).splitlines()[0])
-reshaped = repeated.view(-1, 3, *grey.shape[1:])  # "now it runs"
+images = images.view(-1, 3, *grey.shape[1:])  # "now it runs"
 with torch.no_grad():
-    broken = (torch.cat([patient(part) for part in reshaped.split(16)]).argmax(1) == ward.labels).float().mean().item()
+    broken = (torch.cat([patient(part) for part in images.split(16)]).argmax(1) == ward.labels).float().mean().item()
 print(f"accuracy {broken:.2f}")
 
 # %% [markdown]
@@ -345,7 +346,7 @@ print(f"accuracy {broken:.2f}")
 channels = grey.unsqueeze(1).expand(-1, 3, -1, -1)
 with torch.no_grad():
     mended = (torch.cat([patient(part) for part in channels.split(16)]).argmax(1) == ward.labels).float().mean().item()
-print("first photo's channels equal:", torch.equal(reshaped[0, 0], reshaped[0, 1]), "→", torch.equal(channels[0, 0], channels[0, 1]))
+print("first photo's channels equal:", torch.equal(images[0, 0], images[0, 1]), "→", torch.equal(channels[0, 0], channels[0, 1]))
 clinic["grey photos mixed up"] = broken, mended
 claim("one photo in all three channels is better than three photos in one", mended > broken + 0.1,
       figure=f"{broken:.2f} → {mended:.2f} (in colour {healthy:.2f})", when=PRETRAINED, otherwise="needs a pretrained backbone")
@@ -550,7 +551,7 @@ print(f"accuracy {broken:.2f}; entries of the state that this 'validation' chang
 too_late = evaluate(forgetful, in_order).accuracy
 mended = evaluate(patient, in_order).accuracy
 clinic["no eval() in validation"] = broken, mended
-claim("in eval mode the order of the photos does not matter", mended == healthy and mended > broken + 0.1,
+claim("in eval mode the order of the photos does not matter", abs(mended - healthy) < 0.02 and mended > broken + 0.1,
       figure=f"{broken:.2f} → {mended:.2f} (eval() too late: {too_late:.2f})",
       when=PRETRAINED and moved > 0, otherwise="needs a pretrained backbone with BatchNorm")
 
@@ -819,7 +820,7 @@ quiz("08-low-rank")
 
 # %% [markdown]
 # ## The same four moves elsewhere
-# **Load, freeze, swap, tune.** You have done it with pictures; with text and speech the same four lines have other names. The code below is a map, not an experiment: it is not run here, for it needs other libraries (`pip install transformers peft`) and larger downloads.
+# **Load, freeze, swap, tune.** You have done it with pictures; with text and speech the same four lines have other names. The code below is a map, not an experiment: it is not run here, for it needs other libraries (`pip install transformers peft`) and larger downloads. The names are those of transformers 5.23 and peft 0.21.
 #
 # | | pictures (torchvision) | text (transformers) | speech (transformers) |
 # |---|---|---|---|
