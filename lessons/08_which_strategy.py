@@ -35,7 +35,7 @@ from course_utils import plots
 from course_utils.claims import claim
 from course_utils.flowers import load_flowers
 from course_utils.runtime import seed_everything
-from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot, stages
+from course_utils.surgery import changed, find_head, freeze_backbone, param_groups, replace_head, snapshot, stages
 from course_utils.weights import available_weights
 
 os.environ.setdefault("COURSE_DEVICE", "cpu")  # the experiments are small: one device for all of them
@@ -126,7 +126,7 @@ for ax, domain in zip(axes, grid.domains, strict=True):
     ax.set(xscale="log", xticks=grid.photos, xticklabels=grid.photos, title=domain, ylim=(0, 1.05))
     ax.set_xlabel("training photos a class")
 axes[0].set_ylabel("test accuracy")
-axes[0].legend(fontsize=8);
+axes[1].legend(fontsize=8, loc="upper left");
 
 # %% [markdown]
 # The bands are wide: with three seeds an interval takes more than four standard errors to each side. Now put the advice beside the measurement. In each place we ask two things. Is the advised strategy the best? If not, is the best one better by more than these seeds can explain?
@@ -774,8 +774,6 @@ claim("both need a small part of the numbers, and most of the activations",
 # **Predict:** which of the four is ahead? By more than its interval?
 
 # %%
-from course_utils.surgery import param_groups
-
 RATES = {"head only": 3e-3, "BatchNorm only": 1e-3, "low rank": 1e-3, "everything": 1e-4}
 seeds, correct, seconds = range(10 * SEED, 10 * SEED + SEEDS), {}, dict.fromkeys(arms, 0.0)
 for seed, (name, prepared) in [(seed, arm) for seed in seeds for arm in arms.items()]:
@@ -789,6 +787,7 @@ for seed, (name, prepared) in [(seed, arm) for seed in seeds for arm in arms.ite
                   batch_size=16, restore_best=False)
     correct[name, seed] = evaluate(tail, maps[2]).correct
     seconds[name] += sum(history.seconds) / SEEDS
+    del model, tail, optimizer  # room for the next
 
 # %%
 reached = {}
