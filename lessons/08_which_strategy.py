@@ -35,7 +35,7 @@ from course_utils import plots
 from course_utils.claims import claim
 from course_utils.flowers import load_flowers
 from course_utils.runtime import seed_everything
-from course_utils.surgery import changed, find_head, freeze_backbone, param_groups, replace_head, snapshot, stages
+from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot, stages
 from course_utils.weights import available_weights
 
 os.environ.setdefault("COURSE_DEVICE", "cpu")  # the experiments are small: one device for all of them
@@ -510,13 +510,13 @@ claim("without the second softmax the loss falls below that floor",
 # **Case 10.** "Head alone: fine. Then we unfroze the last blocks and went on with a learning rate the head had taken well. It fell apart."
 
 # %%
-from course_utils.surgery import unfreeze_from
+from course_utils.surgery import param_groups, unfreeze_from
 
 scores = {}
 for rate in (1e-2, 1e-4):
     model = copy.deepcopy(patient)
     unfreeze_from(model, late[0])
-    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
+    optimizer = torch.optim.Adam(param_groups(model, head_lr=rate, backbone_lr=rate))
     tail = nn.Sequential(nn.Unflatten(1, shape), split_at(model, late[0])[1])
     few = maps[0].per_class(min(20, PER_CLASS), seed=SEED)
     history = fit(tail, few, maps[1], epochs=2, optimizer=optimizer, seed=SEED, batch_size=16, restore_best=False)
