@@ -153,7 +153,7 @@ claim("the flag decides about parameters, the mode about buffers, and neither ab
       all((p > 0) == flag and (b > 0) == mode for (flag, mode), (p, b) in cases.items()))
 
 # %% [markdown]
-# The third line is the case that most people who "freeze the backbone" are in: no parameter moves, and every buffer does. The second line is rarer, and sometimes what you want: the weights learn while the statistics stay those of the pretraining.
+# The third line is where a loop lands that freezes the backbone and calls `model.train()`: no parameter moves, and every buffer does. The second line is rarer, and sometimes what you want: the weights learn while the statistics stay those of the pretraining.
 
 # %% tags=["quiz"]
 quiz("06-four-cases")
@@ -451,7 +451,7 @@ every, *others = mixtures.values()
 claim("eight photos, or one kind of flower, serve worse than all", every > max(others), **stated)
 
 # %% [markdown]
-# **The wrong kind of shift.** Statistics are one mean and one variance a channel. They can follow a change that moves and stretches channels. In a negative, what was bright is dark: no shift and no stretch by a positive number does that.
+# **The wrong kind of shift.** Statistics are one mean and one variance a channel. They can follow a change that moves and stretches channels, and our poor camera does just that: it multiplies each colour by a number. A real shift is seldom so kind. In a negative, what was bright is dark: no shift and no stretch by a positive number does that.
 
 # %%
 negative_val, negatives = [ImageSet(255 - s.images, s.labels, s.classes) for s in (val, subset)]
@@ -526,7 +526,7 @@ for network in (vit, convnext):
 
 # %% [markdown]
 # ## A lab of broken loops
-# Eight loops, each with one real bug that is found in published code. Each runs without an error. Run it, look at its number, and name the bug **before** you read the diagnosis; the diagnosis is always *one measured number*, and the mended loop gets the right one. Most run on the features you have cached.
+# Eight loops, each with one real bug of a kind that published code has. Each runs without an error. Run it, look at its number, and name the bug **before** you read the diagnosis; the diagnosis is always *one measured number*, and the mended loop gets the right one. Most run on the features you have cached.
 
 # %%
 few = features.per_class(PER_CLASS, seed=SEED)
@@ -537,7 +537,7 @@ print(f"a sound loop, as a reference: {evaluate(reference, val_features).accurac
 
 # %% [markdown]
 # ### Loop 1: frozen before the epochs
-# The head of the reference goes on learning for two epochs. Somebody has read about drift and took care of it.
+# The head of the reference goes on learning for two epochs. Somebody has read about drift and taken care of it.
 
 # %%
 model = copy.deepcopy(start)
