@@ -231,7 +231,7 @@ quiz("05-groups")
 
 # %% [markdown]
 # ## Find a rate before you train
-# A sweep asks for a whole run at each rate. The **range test** asks for one batch at each: raise the rate a little after every step, note the loss, and see where it explodes. Afterwards `lr_find` puts model and optimizer back.
+# A sweep asks for a whole run at each rate. The **range test** asks for one batch at each: raise the rate a little after every step, note the loss, and see where it explodes. In the picture the dots are single batches, the line is their running mean. Afterwards `lr_find` puts model and optimizer back.
 
 # %%
 model = fresh(SEED)
@@ -283,7 +283,7 @@ claim("the weights that were kept are those of the best epoch", kept == max(hist
       figure=f"{kept:.3f} in epoch {history.best_epoch + 1}")
 
 # %% [markdown]
-# The training accuracy had long been at its best; it decides nothing. And the validation accuracy of the *best* epoch is a little too kind, because we picked it. It is good for choosing, and the test photos are for reporting.
+# Was the last epoch the best? Then it was the number of epochs that ended this run, and the patience never had a say. The training accuracy has none either way, however high it climbs. And the validation accuracy of the *best* epoch is a little too kind, because we picked it. It is good for choosing, and the test photos are for reporting.
 
 # %% [markdown]
 # ## Warm the head up first
@@ -605,7 +605,7 @@ pd.DataFrame({
 }, index=["probe", "fine-tuned"]).T
 
 # %% [markdown]
-# The row with ten photos a class shows each at the best of its four rates, and "usable" is a rate whose mean lies within noise of that best one. A probe cannot damage anything: it has a head to lose and nothing else. Fine-tuning has more to win and more to lose. Both know the training photos better than the others, the frozen one too.
+# The row with ten photos a class shows each at the best of its four rates, and "usable" is a rate whose mean lies within noise of that best one. A probe cannot damage anything: it has a head to lose and nothing else. Fine-tuning has more to win and more to lose. (Both times hold everything a run needs but the decoding; the probe's one pass over the validation photos was shared by its three runs and is left out.) Both know the training photos better than the others, the frozen one too.
 #
 # A good habit follows. Fit the probe first, always: it costs seconds, and it is the score that fine-tuning has to beat, on the same photos, by more than its interval.
 
