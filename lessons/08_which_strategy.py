@@ -237,7 +237,7 @@ quiz("08-guide")
 # ## The pitfalls clinic
 # None of the five strategies survives a bug. What follows are broken programs, each with one mistake that is common in real code. **For each: run the broken cell, look at the symptom, and say what is wrong before you read on.** Few of them raise an error. Most print a number that looks fine.
 #
-# The patient is a healthy classifier: a frozen backbone and a trained head. To keep the clinic quick, the photos run through the network once. We keep what leaves its front part (`maps`, for the cases that train the last blocks) and what enters the head (features, as in lesson 4).
+# The patient is a healthy classifier: a frozen backbone and a trained head. To keep the clinic quick, the photos run through the network once. We keep what leaves its front part (`maps`, for the cases that train the last blocks) and what enters the head (features, as in lesson 4). Two of the cases open the test photos, to show the damage. A clinic may do that; a project may not.
 
 # %%
 from course_utils.features import FeatureSet, cached_head, embed
