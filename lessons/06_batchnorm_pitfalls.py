@@ -85,7 +85,7 @@ print("moved:", changed(layer, before))
 by_hand = 0.9 * before["running_mean"] + 0.1 * maps.mean(dim=(0, 2, 3))
 claim("the running mean took the step that the formula says",
       torch.allclose(layer.running_mean, by_hand, rtol=1e-4),
-      figure=f"{by_hand.tolist()} by hand, {layer.running_mean.tolist()} in the layer")
+      figure=f"{by_hand.numpy().round(4)} by hand, {layer.running_mean.numpy().round(4)} in the layer")
 
 # %% [markdown]
 # Now a whole network: pretrained, frozen, with a fresh head for the five flowers. (As in lesson 4, a dropout in front of the head is switched off, so that two loops can be compared number by number.)
@@ -444,7 +444,7 @@ mixtures = {}
 for name, images in attempts.items():
     recalibrate(model, images)
     mixtures[name] = evaluate(model, poor_val).accuracy
-plots.bars(mixtures).set_title("poor camera, recalibrated on");
+plots.bars(mixtures).set_title("accuracy with the poor camera, statistics taken from");
 
 # %%
 every, *others = mixtures.values()
@@ -637,7 +637,7 @@ for _ in range(3):
 print(f"validation accuracy {accuracy:.3f}")
 
 # %% [markdown]
-# **Diagnosis:** send ones through the dropout in every epoch and count the zeros that come out. Compare the accuracies too: nobody would have found this bug by them.
+# **Diagnosis:** send ones through the dropout in every epoch and count the zeros that come out. Compare the accuracies too: nobody would have found this bug by them, for in so few epochs dropout has no time to pay.
 
 # %%
 net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes)))
