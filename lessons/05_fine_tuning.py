@@ -160,7 +160,7 @@ noise = (coin.high - coin.low) / 2
 means = {rate: float(np.mean(scores)) for rate, scores in sweep.items()}
 best_rate = max(means, key=means.get)
 needs = {"when": PRETRAINED, "otherwise": "needs a pretrained backbone"}
-claim("at 0.01 nothing is left of the checkpoint: within noise of a run from scratch",
+claim("at 0.01 the checkpoint is worth nothing: within noise of a run from scratch",
       abs(means[1e-2] - np.mean(scratch)) < noise,
       figure=f"{means[1e-2]:.2f} against {np.mean(scratch):.2f}, noise {noise:.2f}", **needs)
 claim("the best rate lies inside the range, far above both ends",
