@@ -18,7 +18,7 @@ from execute import TIMEOUT, kernel_env
 from lesson_source import ROOT
 
 # The stored outputs come from the photos. Run on drawn flowers, the cells that nbval compares word
-# for word also show that they do not depend on the pictures, and strict claims that those hold there.
+# for word also show that they do not depend on the pictures, and strict claims that they hold there.
 _NBVAL = ["--nbval-lax", "-p", "no:cacheprovider", f"--nbval-cell-timeout={TIMEOUT}"]
 _COUNT = re.compile(r"(\d+) (failed|passed|skipped|deselected|xfailed|errors?|warnings?)\b")
 
@@ -45,13 +45,21 @@ class Result:
 def stages() -> list[Stage]:
     """The suite in the order in which a mistake is found soonest."""
     notebooks = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("notebooks/*.ipynb"))
-    drawn = kernel_env(COURSE_FLOWERS="rendered")
+    # Two processes with one thread each do more than one with two: half of a lesson is code that
+    # one thread runs. Not more than two, for a lesson takes up to 1.5 GB.
+    two = ["-n", str(min(2, os.cpu_count() or 1)), "--dist"]
+    alone = {"OMP_NUM_THREADS": "1"}
+    drawn = kernel_env(COURSE_FLOWERS="rendered") | alone
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),
         Stage("build", ["tools/build_notebooks.py", "--check"]),
-        Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons"]),
-        Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks], drawn),
-        Stage("lessons", ["-m", "pytest", "tests", "-m", "lessons", "--durations=0"]),
+        Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons", *two, "loadfile"], alone),
+        Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], drawn),
+        Stage(
+            "lessons",
+            ["-m", "pytest", "tests", "-m", "lessons", "--durations=0", *two, "worksteal"],
+            alone,
+        ),
     ]
 
 
