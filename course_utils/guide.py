@@ -11,7 +11,7 @@ from course_utils.explorers import explore
 from course_utils.grid import Grid
 
 ELSE = "something else"
-# Less than this much accuracy is not worth dearer training: of strategies that tie, the least costly
+# Less accuracy than this is not worth dearer training: of strategies that tie, the least costly
 # within this margin of the best mean is recommended.
 MARGIN = 0.02
 # A size measured this many times smaller or larger is called near enough to speak for another.

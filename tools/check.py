@@ -18,7 +18,8 @@ from execute import TIMEOUT, kernel_env
 from lesson_source import ROOT
 
 # The stored outputs come from the photos. Run on drawn flowers, the cells that nbval compares word
-# for word also show that they do not depend on the pictures, and strict claims that they hold there.
+# for word also show that they do not depend on the pictures, and strict claims that they hold on
+# those, too.
 _NBVAL = ["--nbval-lax", "-p", "no:cacheprovider", f"--nbval-cell-timeout={TIMEOUT}"]
 _COUNT = re.compile(r"(\d+) (failed|passed|skipped|deselected|xfailed|errors?|warnings?)\b")
 
