@@ -102,7 +102,7 @@ for rate in [1e-5, 1e-4, 1e-3, 1e-2]:
 
 # %%
 short = max(2, EPOCHS)
-plain_run = {"batch_size": 16, "restore_best": False}
+plain_run = {"batch_size": 10, "restore_best": False}
 
 def fresh(seed):
     """The checkpoint with a new head of its own."""
@@ -112,7 +112,7 @@ def fresh(seed):
     return network
 
 def fine_tune(network, groups, photos, seed, epochs=short):
-    """Adam, batches of 16, the last weights; the accuracy on the validation photos."""
+    """Adam, batches of 10, the last weights; the accuracy on the validation photos."""
     optimizer = torch.optim.Adam(groups, fused=True)
     fit(network, photos, photos[:5], epochs=epochs, optimizer=optimizer, **plain_run, seed=seed)
     return evaluate(network, val).accuracy
@@ -237,7 +237,7 @@ quiz("05-groups")
 model = fresh(SEED)
 untouched = snapshot(model)
 optimizer = torch.optim.Adam(model.parameters())
-tried, losses = lr_find(model, few[seeds[0]], optimizer, low=1e-6, high=1, steps=32, batch_size=16, seed=SEED)
+tried, losses = lr_find(model, few[seeds[0]], optimizer, low=1e-6, high=1, steps=32, batch_size=10, seed=SEED)
 smooth = pd.Series(losses).ewm(alpha=0.4).mean()
 figure, ax = plt.subplots(layout="constrained")
 ax.plot(tried, losses, ".", color="0.6")
@@ -262,7 +262,7 @@ epochs = max(3, EPOCHS + 2)
 model = fresh(seeds[0])
 optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4), fused=True)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
-settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 16, "seed": SEED}
+settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 10, "seed": SEED}
 history = fit(model, few[seeds[0]], val, epochs=epochs, **settings)
 history.plot();
 
@@ -367,7 +367,7 @@ for seed, photos in train.items():
         probes[seed] = fresh(seed)
         own, vectors = cached_head(probes[seed]), embed(probes[seed], photos)
         optimizer = torch.optim.Adam(own.parameters(), lr=1e-3, fused=True)
-        settings = {"optimizer": optimizer, "batch_size": 16, "seed": seed}
+        settings = {"optimizer": optimizer, "batch_size": 10, "seed": seed}
         probe_runs[seed] = fit(own, vectors, val_vectors, epochs=10 * EPOCHS, **settings)
     seconds["probe"].append(watch.seconds)
 print([round(max(run.val_accuracy), 3) for run in probe_runs.values()])
@@ -380,7 +380,7 @@ for seed, photos in train.items():
         groups = surgery.param_groups(tuned[seed], head_lr=1e-3, backbone_lr=1e-4)
         optimizer = torch.optim.Adam(groups, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS)
-        settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 16, "seed": seed}
+        settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 10, "seed": seed}
         runs[seed] = fit(tuned[seed], photos, val, epochs=EPOCHS, **settings)
     seconds["fine-tuned"].append(watch.seconds)
 print([round(max(run.val_accuracy), 3) for run in runs.values()])
@@ -443,7 +443,7 @@ surgery.unfreeze_from(plain, list(surgery.stages(plain))[-3])
 cached, took = copy.deepcopy(plain), {}
 for name, model, loop in [("plain", plain, fit), ("cached", cached, fit_cached)]:
     optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4), fused=True)
-    record = loop(model, train[seeds[0]], val, epochs=2, optimizer=optimizer, batch_size=16, seed=SEED)
+    record = loop(model, train[seeds[0]], val, epochs=2, optimizer=optimizer, batch_size=10, seed=SEED)
     took[name] = median(record.seconds)
 plots.bars(took, unit=" s").set_title("an epoch with validation, three stages and the head");
 
@@ -578,7 +578,7 @@ for rate, scores in probe_sweep.items():
 # %%
 from course_utils.memory import saved_activation_bytes
 
-batch = train[seeds[0]].batch(slice(16))
+batch = train[seeds[0]].batch(slice(10))
 megabytes = []
 for model in (copy.deepcopy(probes[seeds[0]]), copy.deepcopy(tuned[seeds[0]])):
     if not megabytes:
