@@ -14,11 +14,10 @@ from learner import (
     wrong,
 )
 from notebook_page import opened, quiz_in, run, select
+from reading import QUESTIONS
 
-from course_utils.quiz.bank import load_banks, questions_of
 from course_utils.quiz.text import markdown_html
 
-QUESTIONS = questions_of(load_banks())
 OF_TYPE = {kind: [q for q in QUESTIONS if q.type == kind] for kind in TYPES}
 MOUSE = [questions[0] for questions in OF_TYPE.values()]
 KEYS = [questions[-1] for questions in OF_TYPE.values()]
