@@ -41,7 +41,7 @@ class Recommendation:
     def __str__(self) -> str:
         lines = [f"Recommended: {self.strategy}"]
         if self.also:
-            lines.append(f"Cannot be told from it: {', '.join(self.also)}")
+            lines.append(f"Cannot be told from it: {'; '.join(self.also)}")
         lines += [f"Outside of what was measured: {self.outside}"] if self.outside else []
         return "\n".join([*lines, "", *self.evidence, "", *self.caveats])
 
@@ -50,7 +50,7 @@ class Recommendation:
             return "".join(f"<li>{html.escape(line)}</li>" for line in lines)
 
         warning = f"<p>▲ <b>Outside of what was measured:</b> {html.escape(self.outside)}</p>"
-        also = f"Cannot be told from it: {', '.join(self.also)}." if self.also else ""
+        also = f"Cannot be told from it: {'; '.join(self.also)}." if self.also else ""
         return (
             f"<p><b>Recommended: {html.escape(self.strategy)}.</b> {html.escape(also)}</p>"
             f"{warning if self.outside else ''}<ul>{cells(self.evidence)}</ul>"
@@ -94,7 +94,7 @@ def recommend(
     enough = grid.interval(best, nearest, asked).mean - MARGIN
     strategy = next(n for n in ties if grid.interval(n, nearest, asked).mean >= enough)
     evidence = tuple(
-        f"{name}: {grid.interval(name, nearest, asked):.3f}, about {cost[name]:.1f} min"
+        f"{name}: {grid.interval(name, nearest, asked):.3f}, {_time(cost[name])}"
         for name in sorted(within, key=lambda n: -grid.interval(n, nearest, asked).mean)
     )
     left_out = [name for name in by_cost if name not in within]
@@ -105,6 +105,10 @@ def recommend(
         _caveats(grid, nearest, asked, left_out, tight),
         _outside(grid, photos_a_class, nearest, domain),
     )
+
+
+def _time(minutes: float) -> str:
+    return f"about {minutes:.0f} min" if minutes >= 2 else f"about {max(60 * minutes, 1):.0f} s"
 
 
 def _tied(grid: Grid, best: str, other: str, photos: int, domain: str) -> bool:
@@ -120,7 +124,7 @@ def _caveats(grid: Grid, photos: int, domain: str, left_out: list[str], tight: b
         "these runs cannot tell, not that the strategies are equal."
     ]
     if left_out:
-        said.append(f"Left out by the time you gave: {', '.join(left_out)}.")
+        said.append(f"Left out by the time you gave: {'; '.join(left_out)}.")
     if tight:
         said.append("Nothing fits into that time; this is the least costly.")
     return tuple(said)

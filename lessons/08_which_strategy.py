@@ -209,7 +209,7 @@ claim("few and familiar: the head alone has the best mean; many and different: t
 
 # %% [markdown]
 # ## Ask the grid
-# A recommendation is only as good as what stands behind it. `recommend` takes the nearest measured size and kind of picture, and names the **least costly** strategy among those that cannot be told from the best. It gives the figures, and says so when your question lies outside of what was measured.
+# A recommendation is only as good as what stands behind it. `recommend` takes the nearest measured size and kind of picture, and names the **least costly** strategy among those that cannot be told from the best and whose mean is at most two points below it. It gives the figures, and says so when your question lies outside of what was measured.
 
 # %%
 from course_utils.guide import guide, recommend
@@ -900,7 +900,7 @@ quiz("08-low-rank")
 # ## One page to keep
 # [The cheat sheet](../docs/cheat_sheet.html) holds the course on one page: the four moves, the order in which to try strategies, rates to begin with, and the clinic as a list of symptoms. Open it in a browser and print it; it fits A4 and Letter. (In Colab, take it from the course's repository, `docs/cheat_sheet.html`.)
 #
-# One line of it has to come from a measurement. Here it is, from the grid, for each size and kind of picture: the least costly strategy among those that cannot be told from the best.
+# One line of it has to come from a measurement. Here it is, from the grid, for each size and kind of picture: the strategy that `recommend` names.
 
 # %%
 advice = {domain: {n: recommend(grid, n, domain).strategy for n in grid.photos} for domain in grid.domains}
