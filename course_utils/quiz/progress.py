@@ -60,6 +60,7 @@ class Progress:
         self._known = records.empty()  # as last read or written
         self._waiting: list[tuple[Callable, dict]] = []  # what is not in the file yet
         self._notices: dict[str, str] = {}
+        self.handled: list[str] = []  # keys of the browser's messages that this process saved
         self._guard = threading.RLock()  # a kernel may answer a widget in a thread of its own
 
     @property

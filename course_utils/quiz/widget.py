@@ -7,7 +7,6 @@ not as traits: traits that change quickly are merged on their way, and a try wou
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import anywidget
 import traitlets
@@ -37,7 +36,6 @@ class QuizWidget(anywidget.AnyWidget):
 
     _esm = module_source()
     _css = (HERE / "widget.css").read_text(encoding="utf-8")
-    _handled: ClassVar[list[str]] = []  # keys of all messages to this kernel
     questions = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
     saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending
@@ -63,7 +61,7 @@ class QuizWidget(anywidget.AnyWidget):
         """What is known of these questions, for a page that starts, or is loaded anew."""
         known = self._progress.read()["questions"]
         records = {name: known[name] for name in self._ids if name in known}
-        return {"records": records, "saved": self._handled[-200:]}
+        return {"records": records, "saved": self._progress.handled[-200:]}
 
     def _receive(self, _, content: dict, buffers) -> None:
         """Save what the browser sent, and tell it so: until then it keeps a copy.
@@ -71,9 +69,9 @@ class QuizWidget(anywidget.AnyWidget):
         A message can come twice, from a page that was loaded anew or from a second quiz with the
         same question. It counts once.
         """
-        if content["key"] not in self._handled:
+        if content["key"] not in self._progress.handled:
             save(self._progress, content)
-            self._handled.append(content["key"])
+            self._progress.handled.append(content["key"])
             for name, value in self._so_far().items():
                 self.set_trait(name, value)
         self.send({"saved": content["key"], "warning": self._progress.warning or ""})
