@@ -137,22 +137,22 @@ for n, domain in [(n, domain) for domain in grid.domains for n in grid.photos]:
     usual = USUAL["many photos" if n >= MANY else "few photos", KIND[domain]]
     best, second, _ = grid.winner(n, domain)
     lost = grid.difference(best, usual, n, domain)
-    mark = "✔ best" if best == usual else "✘ loses" if lost.low > 0 else "≈ cannot tell"
+    mark = "● best" if best == usual else "▼ loses" if lost.low > 0 else "≈ cannot tell"
     verdicts.append((domain, n, usual, mark, best, f"{100 * lost.mean:.1f}"))
 columns = ["pictures", "photos a class", "usual advice", "verdict", "best mean", "points lost"]
 table = pd.DataFrame(verdicts, columns=columns).set_index(columns[:2])
 table
 
 # %% [markdown]
-# ✔ the advice has the best mean · ≈ another is ahead, but the paired interval holds 0 · ✘ another is ahead, and the interval does not hold 0. "Cannot tell" does not mean "equal"; it means that three seeds are too few to say. And twelve comparisons at 95 % leave room for one false alarm or so.
+# ● the advice has the best mean · ≈ another is ahead, but the paired interval holds 0 · ▼ another is ahead, and the interval does not hold 0. "Cannot tell" does not mean "equal"; it means that three seeds are too few to say. And twelve comparisons at 95 % leave room for one false alarm or so.
 
 # %%
 from collections import Counter
 
 tally = Counter(mark.split()[0] for mark in table["verdict"])
-lost_by = set(table["usual advice"][table["verdict"] == "✘ loses"])
+lost_by = set(table["usual advice"][table["verdict"] == "▼ loses"])
 claim("where the measurement contradicts the table, the table's advice was: from scratch",
-      lost_by == {"from scratch"}, figure=", ".join(f"{tally[mark]} {mark}" for mark in "✔≈✘"))
+      lost_by == {"from scratch"}, figure=", ".join(f"{tally[mark]} {mark}" for mark in "●≈▼"))
 table["verdict"].unstack()
 
 # %% [markdown]

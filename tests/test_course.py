@@ -135,7 +135,7 @@ def test_too_little_disk_for_cpu_wheels_does_not_name_them(house):
 
 
 def test_no_network(furnished):
-    index = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_NO_INDEX": "0"}
+    index = {"PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_NO_INDEX": "0"}
     done = course(furnished, "doctor", PIP_FIND_LINKS="", PIP_RETRIES="1", **index)
     fails(done, "no package index could be reached", "HTTPS_PROXY", "the same command again")
     assert not (furnished / ".venv/course-stamp").exists()

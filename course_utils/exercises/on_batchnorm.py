@@ -15,7 +15,7 @@ from torchvision.ops import StochasticDepth
 
 from course_utils.exercises.attempt import Attempt
 from course_utils.exercises.networks import SIZE, build
-from course_utils.exercises.trial import Trial, need
+from course_utils.exercises.trial import Trial, need, some
 from course_utils.surgery import batchnorm_layers, freeze_backbone, unfreeze_from
 
 
@@ -85,7 +85,7 @@ def _set_train_mode(attempt: Attempt, case: str) -> Iterator[None]:
     model.requires_grad_(True)
     _call(attempt, model)
     asleep = [name or "the model itself" for name, m in model.named_modules() if not m.training]
-    need(not asleep, "stuck", f"In eval mode: {_layers(asleep)}.")
+    need(not asleep, "stuck", f"In eval mode: {some(asleep)}.")
     yield
 
 
@@ -110,7 +110,7 @@ def _need_modes(model: nn.Module) -> None:
     """BatchNorm and dropout are in training mode where something learns, and only there."""
     norms = batchnorm_layers(model)
     asleep = [name for name, m in norms.items() if _learns(m) and not m.training]
-    need(not asleep, "thawed-norm-asleep", f"In eval mode: {_layers(asleep)}.")
+    need(not asleep, "thawed-norm-asleep", f"In eval mode: {some(asleep)}.")
     _need_frozen_norms_at_rest(model, {n: m for n, m in norms.items() if not _learns(m)})
     # A dropout has no parameters; where it stands decides.
     drops = {
@@ -119,9 +119,9 @@ def _need_modes(model: nn.Module) -> None:
         if isinstance(module, _DropoutNd | StochasticDepth)
     }
     off = [n for n, around in drops.items() if _learns(around) and not _training(model, n)]
-    need(not off, "dropout-off", f"In eval mode: {_layers(off)}.")
+    need(not off, "dropout-off", f"In eval mode: {some(off)}.")
     on = [n for n, around in drops.items() if not _learns(around) and _training(model, n)]
-    need(not on, "frozen-part-at-random", f"In training mode: {_layers(on)}.")
+    need(not on, "frozen-part-at-random", f"In training mode: {some(on)}.")
 
 
 def _need_frozen_norms_at_rest(model: nn.Module, frozen: dict[str, _BatchNorm]) -> None:
@@ -129,7 +129,7 @@ def _need_frozen_norms_at_rest(model: nn.Module, frozen: dict[str, _BatchNorm]) 
     awake = [name for name in frozen if _training(model, name)]
     if not awake:
         return
-    seen = f"In training mode: {_layers(awake)}."
+    seen = f"In training mode: {some(awake)}."
     at_rest = [name for name in frozen if name not in awake]
     kinds, other = ({type(frozen[n]) for n in names} for names in (awake, at_rest))
     need(not at_rest or kinds & other, "only-one-kind", seen)
@@ -142,11 +142,6 @@ def _need_frozen_norms_at_rest(model: nn.Module, frozen: dict[str, _BatchNorm]) 
 
 def _training(model: nn.Module, name: str) -> bool:
     return model.get_submodule(name).training
-
-
-def _layers(names: list[str]) -> str:
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return ", ".join(names[:2]) + more
 
 
 SET_TRAIN_MODE = Trial(

@@ -11,7 +11,14 @@ from torch import nn
 
 from course_utils.exercises.attempt import Attempt
 from course_utils.exercises.networks import VIT, build
-from course_utils.exercises.trial import Trial, attribute_set, goes_by_name, listed, need
+from course_utils.exercises.trial import (
+    Trial,
+    attribute_set,
+    goes_by_name,
+    listed,
+    need,
+    some,
+)
 from course_utils.surgery import batchnorm_layers, find_head
 
 STAGES = {
@@ -108,14 +115,9 @@ def _need_modes(model: nn.Module) -> None:
     layers = batchnorm_layers(model)
     learns = {n: any(p.requires_grad for p in layer.parameters()) for n, layer in layers.items()}
     drift = [name for name, layer in layers.items() if layer.training and not learns[name]]
-    need(not drift, "frozen-norm-drifts", f"At epoch 1 it is so in {_layers(drift)}.")
+    need(not drift, "frozen-norm-drifts", f"At epoch 1 it is so in {some(drift)}.")
     asleep = [name for name, layer in layers.items() if learns[name] and not layer.training]
-    need(not asleep, "all-asleep", f"At epoch 1 it is so in {_layers(asleep)}.")
-
-
-def _layers(names: list[str]) -> str:
-    more = f" and {len(names) - 2} more layers" if len(names) > 2 else ""
-    return ", ".join(names[:2]) + more
+    need(not asleep, "all-asleep", f"At epoch 1 it is so in {some(asleep)}.")
 
 
 GRADUAL_UNFREEZE = Trial(

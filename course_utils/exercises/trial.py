@@ -60,9 +60,14 @@ def forward(attempt: Attempt, model: nn.Module, images: torch.Tensor, mistake: s
 def listed(names: Iterable[str], most: int = 3) -> str:
     """Some names for a sentence: ``2 tensors: fc.weight, fc.bias``."""
     names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
     plural = "tensor" if len(names) == 1 else "tensors"
-    return f"{len(names)} {plural}: {', '.join(names[:most])}{more}"
+    return f"{len(names)} {plural}: {some(names, most)}"
+
+
+def some(names: list[str], most: int = 2) -> str:
+    """The first names, and how many more there are: ``layer1.bn1, layer1.bn2 and 5 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def moved(model: nn.Module, before: dict[str, torch.Tensor]) -> list[str]:
