@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from course_utils.images import ImageSet
-from course_utils.runtime import pick_device, progress
+from course_utils.runtime import pick_device
 from course_utils.surgery import batchnorm_layers, find_head, set_train_mode
+from course_utils.training import fit
 
 
 def train_head(
@@ -25,7 +25,7 @@ def train_head(
     set_mode: Callable[[nn.Module], object] = set_train_mode,
     device: str | torch.device | None = None,
 ) -> None:
-    """Start the head anew and train it, and nothing else, with Adam on the cross-entropy.
+    """Start the head anew and train it with Adam, by `fit`; the backbone must be frozen.
 
     Two calls with the same seed start from the same head and see the same batches in the same
     order, so what differs between them is the mode.
@@ -43,27 +43,17 @@ def train_head(
 
     Raises
     ------
-    ValueError : ``data`` is empty, or fewer than one epoch
+    ValueError : ``data`` is empty, fewer than one epoch, or more than the head is trainable
     """
-    if len(data) == 0 or epochs < 1:
-        raise ValueError(f"got {len(data)} examples and {epochs=}; expected at least 1 of each")
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last)
     head = find_head(model).module
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         head.reset_parameters()
-    optimizer = torch.optim.Adam(head.parameters(), lr=lr, fused=True)
-    order = torch.Generator().manual_seed(seed)
-    for _ in progress(range(epochs), "training", total=epochs):
-        set_mode(model)
-        for inputs, labels in data.batches(
-            batch_size, shuffle=shuffle, generator=order, device=device
-        ):
-            loss = F.cross_entropy(model(inputs), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+    fit(
+        model, data, None, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
+        optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True), set_mode=set_mode,
+        device=device,
+    )  # fmt: skip
 
 
 @torch.no_grad()

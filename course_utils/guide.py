@@ -41,7 +41,7 @@ class Recommendation:
     def __str__(self) -> str:
         lines = [f"Recommended: {self.strategy}"]
         if self.also:
-            lines.append(f"Cannot be told from it: {'; '.join(self.also)}")
+            lines.append(f"Cannot be told from the best, either: {'; '.join(self.also)}")
         lines += [f"Outside of what was measured: {self.outside}"] if self.outside else []
         return "\n".join([*lines, "", *self.evidence, "", *self.caveats])
 
@@ -50,7 +50,7 @@ class Recommendation:
             return "".join(f"<li>{html.escape(line)}</li>" for line in lines)
 
         warning = f"<p>▲ <b>Outside of what was measured:</b> {html.escape(self.outside)}</p>"
-        also = f"Cannot be told from it: {'; '.join(self.also)}." if self.also else ""
+        also = f"Cannot be told from the best, either: {'; '.join(self.also)}." if self.also else ""
         return (
             f"<p><b>Recommended: {html.escape(self.strategy)}.</b> {html.escape(also)}</p>"
             f"{warning if self.outside else ''}<ul>{cells(self.evidence)}</ul>"

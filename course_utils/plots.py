@@ -49,7 +49,8 @@ def history(record, *, ax=None):
     for axis, name in zip(axes, ["loss", "accuracy"], strict=True):
         for split, colour, marker in [("train", BLUE, "o"), ("val", VERMILION, "s")]:
             values = getattr(record, f"{split}_{name}")
-            axis.plot(epochs, values, marker=marker, markersize=4, color=colour, label=split)
+            if values:  # without validation there are none of "val"
+                axis.plot(epochs, values, marker=marker, markersize=4, color=colour, label=split)
         axis.set(xlabel="epoch", title=name)
     if record.best_epoch is not None:
         best = record.best_epoch + 1

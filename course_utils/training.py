@@ -19,7 +19,8 @@ class History:
     """What one call of `fit` recorded: one entry an epoch in every list.
 
     Losses are mean cross-entropies in nats, accuracies lie in [0, 1], ``seconds`` is an epoch's
-    training and validation together. ``best_epoch`` counts from 0 (None: no epoch finished);
+    training and validation together. Without validation photos the ``val`` lists stay empty.
+    ``best_epoch`` counts from 0 (None: no epoch finished, or no validation);
     ``stopped`` is "finished" or "interrupted".
     """
 
@@ -85,6 +86,7 @@ def fit(
     epochs: int,
     optimizer: torch.optim.Optimizer,
     batch_size: int = 32,
+    shuffle: bool = True,
     seed: int = 0,
     device: str | torch.device | None = None,
     scheduler=None,
@@ -93,10 +95,13 @@ def fit(
 ) -> History:
     """Train with cross-entropy; end with the weights of the best validation epoch.
 
+    With ``val=None`` nothing is validated, and the last weights are the ones that stay.
+
     Parameters
     ----------
     train, val : anything with ``.batches(batch_size, shuffle=, generator=, device=)`` giving
         (inputs float32 [B, …], labels int64 [B]): an `ImageSet` or a `FeatureSet`
+    shuffle : False: every epoch in the order of ``train``
     optimizer : built on this model *as it is now* (after the head swap, after freezing)
     seed : order of the examples and dropout; the same seed gives the same run on one machine
     scheduler : a torch scheduler, stepped once an epoch
@@ -127,18 +132,21 @@ def fit(
                 with stopwatch(device) as watch:
                     set_mode(model)
                     batches = train.batches(
-                        batch_size, shuffle=True, generator=order, device=device
+                        batch_size, shuffle=shuffle, generator=order, device=device
                     )
                     loss, accuracy = _train_epoch(model, batches, optimizer, device, history)
                     if scheduler is not None:
                         scheduler.step()
-                    score = evaluate(model, val, batch_size=batch_size, device=device)
+                    score = None
+                    if val is not None:
+                        score = evaluate(model, val, batch_size=batch_size, device=device)
                 _record(history, loss, accuracy, score, watch.seconds)
                 if history.best_epoch == epoch and restore_best:
                     best = {k: v.detach().clone() for k, v in model.state_dict().items()}
         except KeyboardInterrupt:
             history.stopped = "interrupted"
-            print(f"Interrupted in epoch {len(history.seconds)}: the best weights so far are kept.")
+            kept = "the last weights" if val is None else "the best weights so far"
+            print(f"Interrupted in epoch {len(history.seconds)}: {kept} are kept.")
         finally:
             if best is not None:
                 model.load_state_dict(best)
@@ -260,12 +268,16 @@ def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         )
 
 
-def _record(history: History, loss: float, accuracy: float, score: Evaluation, seconds: float):
+def _record(
+    history: History, loss: float, accuracy: float, score: Evaluation | None, seconds: float
+) -> None:
     history.train_loss.append(loss)
     history.train_accuracy.append(accuracy)
+    history.seconds.append(seconds)
+    if score is None:
+        return
     history.val_loss.append(score.loss)
     history.val_accuracy.append(score.accuracy)
-    history.seconds.append(seconds)
     ranks = list(zip(history.val_accuracy, [-x for x in history.val_loss], strict=True))
     history.best_epoch = ranks.index(max(ranks))
 

@@ -98,11 +98,11 @@ for rate in [1e-5, 1e-4, 1e-3, 1e-2]:
 
 # %% [markdown]
 # ## The learning rate is everything
-# Many runs follow, and they have to be comparable. These two functions see to that: the seed decides on the new head, and every run gets the same optimizer, batch size and number of epochs. Only the model and its groups of parameters differ. The weights at the end are those of the last epoch, so nothing is picked on the way; `fit` wants some photos to validate on, and gets five it has no use for.
+# Many runs follow, and they have to be comparable. These two functions see to that: the seed decides on the new head, and every run gets the same optimizer, batch size and number of epochs. Only the model and its groups of parameters differ. The weights at the end are those of the last epoch, so nothing is picked on the way: that is what `fit` does where it gets no photos to validate on.
 
 # %%
 short = max(2, EPOCHS)
-plain_run = {"batch_size": 10, "restore_best": False}
+plain_run = {"val": None, "batch_size": 10}
 
 def fresh(seed):
     """The checkpoint with a new head of its own."""
@@ -114,7 +114,7 @@ def fresh(seed):
 def fine_tune(network, groups, photos, seed, epochs=short):
     """Adam, batches of 10, the last weights; the accuracy on the validation photos."""
     optimizer = torch.optim.Adam(groups, fused=True)
-    fit(network, photos, photos[:5], epochs=epochs, optimizer=optimizer, **plain_run, seed=seed)
+    fit(network, photos, epochs=epochs, optimizer=optimizer, **plain_run, seed=seed)
     return evaluate(network, val).accuracy
 
 # %% [markdown]
@@ -301,7 +301,7 @@ with stopwatch() as head_first:
         vectors, own = embed(model, few[seed]), cached_head(model)
         optimizer = torch.optim.Adam(own.parameters(), lr=1e-3, fused=True)
         settings = {"optimizer": optimizer, "seed": seed, **plain_run}
-        fit(own, vectors, vectors[:5], epochs=short // 2, **settings)
+        fit(own, vectors, epochs=short // 2, **settings)
         groups = surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4)
         warmed_up.append(fine_tune(model, groups, few[seed], seed, epochs=short - short // 2))
 {"everything": [round(score, 3) for score in two_rates], "head first": [round(score, 3) for score in warmed_up]}
@@ -341,7 +341,7 @@ for seed in seeds[:3]:
             surgery.unfreeze_from(model, thaw[min(epoch, len(thaw)) - 1])
         groups = surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4)
         settings = {"optimizer": torch.optim.Adam(groups, fused=True), "seed": seed + epoch, **plain_run}
-        fit(model, few[seed], few[seed][:5], epochs=1, **settings)
+        fit(model, few[seed], epochs=1, **settings)
         if seed == seeds[0]:
             print(f"epoch {epoch}: {surgery.count(model).trainable_values:,} values learn")
     gradual.append(evaluate(model, val).accuracy)
@@ -571,7 +571,7 @@ for rate, scores in probe_sweep.items():
         own = cached_head(fresh(seed))
         optimizer = torch.optim.Adam(own.parameters(), lr=rate, fused=True)
         settings = {"optimizer": optimizer, "seed": seed, **plain_run}
-        fit(own, few_vectors[seed], few_vectors[seed][:5], epochs=15 * short, **settings)
+        fit(own, few_vectors[seed], epochs=15 * short, **settings)
         scores.append(evaluate(own, val_vectors).accuracy)
 {rate: round(float(np.mean(scores)), 3) for rate, scores in probe_sweep.items()}
 

@@ -127,7 +127,13 @@ def test_the_seed_decides_and_the_global_generator_is_left_alone():
 
 
 def test_training_needs_examples_and_epochs():
-    with pytest.raises(ValueError, match="0 examples"):
+    with pytest.raises(ValueError, match="training set is empty"):
         train_head(network(), pictures()[:0], batch_size=4, epochs=1)
     with pytest.raises(ValueError, match="epochs=0"):
         train_head(network(), pictures(), batch_size=4, epochs=0)
+
+
+def test_a_backbone_that_can_learn_is_refused():
+    model = network().requires_grad_(True)
+    with pytest.raises(ValueError, match="0.weight"):
+        train_head(model, pictures(), batch_size=4, epochs=1)

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "grid": {"files", "stats"},
     "guide": {"explorers", "grid"},
     "lens": {"runtime", "surgery", "images"},
-    "batchnorm": {"runtime", "surgery", "images"},
+    "batchnorm": {"runtime", "surgery", "images", "training"},
     "doctor": {"runtime", "weights", "photos"},
     "cli": {
         *("weights", "photos", "doctor"),

@@ -28,6 +28,11 @@ def test_history_draws_both_splits_and_marks_the_best_epoch():
     assert accuracy.lines[2].get_xdata() == [2, 2], "epochs are counted from 1 for people"
 
 
+def test_history_without_validation_draws_training_alone():
+    for ax in History([1.0, 0.5], [0.4, 0.9], [], [], [1, 1]).plot():
+        assert [line.get_label() for line in ax.lines] == ["train"]
+
+
 def test_bars_keep_order_values_and_whiskers():
     ax = plots.bars({"a": 2.0, "b": 1.0}, errors={"a": (1.5, 3.0), "b": (0.9, 1.2)}, unit=" s")
     assert [bar.get_width() for bar in ax.patches] == [2.0, 1.0]

@@ -29,18 +29,21 @@ def network(seed: int = 0) -> nn.Sequential:
 TRAIN, VAL = blobs(50, 0), blobs(33, 1)
 
 
-def test_the_same_weights_as_a_loop_written_out():
+@pytest.mark.parametrize("val", [VAL, None], ids=["validated", "not validated"])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_same_weights_as_a_loop_written_out(val, shuffle):
     model, oracle = network(), network()
-    fit(model, TRAIN, VAL, epochs=3, batch_size=16, seed=7, restore_best=False,
+    fit(model, TRAIN, val, epochs=3, batch_size=16, shuffle=shuffle, seed=7, restore_best=False,
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1))  # fmt: skip
 
     optimizer = torch.optim.SGD(oracle.parameters(), lr=0.1)
     order = torch.Generator().manual_seed(7)
     for _ in range(3):
         oracle.train()
-        for index in torch.randperm(50, generator=order).split(16):
+        index = torch.randperm(50, generator=order) if shuffle else torch.arange(50)
+        for part in index.split(16):
             optimizer.zero_grad()
-            F.cross_entropy(oracle(TRAIN.features[index]), TRAIN.labels[index]).backward()
+            F.cross_entropy(oracle(TRAIN.features[part]), TRAIN.labels[part]).backward()
             optimizer.step()
     for name, value in oracle.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
@@ -70,6 +73,17 @@ def test_history_counts_examples_not_batches():
     assert history.train_loss[0] == pytest.approx(F.cross_entropy(logits, data.labels).item())
     assert history.train_accuracy[0] == (logits.argmax(1) == data.labels).sum().item() / 33
     assert history.val_accuracy[0] == pytest.approx(history.train_accuracy[0])
+
+
+def test_without_validation_the_last_weights_stay_and_no_epoch_is_called_best():
+    runs = [network(), network()]
+    history = fit(runs[0], TRAIN, None, epochs=3, seed=7,
+                  optimizer=torch.optim.SGD(runs[0].parameters(), lr=2.0))  # fmt: skip
+    fit(runs[1], TRAIN, VAL, epochs=3, seed=7, restore_best=False,
+        optimizer=torch.optim.SGD(runs[1].parameters(), lr=2.0))  # fmt: skip
+    assert torch.equal(runs[0][0].weight, runs[1][0].weight)
+    assert history.val_loss == history.val_accuracy == [] and history.best_epoch is None
+    assert len(history.train_loss) == len(history.seconds) == 3
 
 
 def test_the_best_validation_epoch_is_restored():
@@ -113,6 +127,14 @@ def test_an_interrupt_keeps_what_there_is(capsys):
     assert history.stopped == "interrupted" and len(history.val_accuracy) == 2
     assert evaluate(model, VAL).accuracy == pytest.approx(max(history.val_accuracy))
     assert "kept" in capsys.readouterr().out
+
+
+def test_an_interrupt_without_validation_keeps_the_last_weights(capsys):
+    Interrupting.epochs = 0
+    model = network()
+    data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
+    fit(model, data, None, epochs=9, optimizer=torch.optim.Adam(model.parameters()))
+    assert "the last weights are kept" in capsys.readouterr().out
 
 
 def test_a_diverging_loss_is_named_and_the_best_weights_come_back():
