@@ -16,14 +16,17 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 15
-PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ = (
+PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
     "shows-photos",
     "nbval-check-output",
     "exercise",
     "self-check",
-    "quiz",
 )
-TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK, QUIZ}
+QUIZ, DIAL, STEPPER = "quiz", "dial", "stepper"
+TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK}
+TAGS |= {QUIZ, DIAL, STEPPER}
+# The one line that shows while such a cell is folded.
+FIRST_LINES = {DIAL: "# Dial: ", STEPPER: "# Step through: "}
 START, END = "# solution", "# end solution"
 _QUIZ_CALL = re.compile(
     r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|progress\(\))\s*\Z', re.MULTILINE
@@ -107,8 +110,9 @@ def _cell_problem(cell) -> str:
     unknown = tags(cell) - TAGS
     if unknown:
         return f"unknown tag {sorted(unknown)}, the course knows {sorted(TAGS)}"
-    if PHOTOS in tags(cell) and not str(cell.metadata.get("alt", "")).strip():
-        return f'a {PHOTOS} cell needs alt="what the picture shows" on its # %% line'
+    pictures = sorted({PHOTOS, DIAL, STEPPER} & tags(cell))
+    if pictures and not str(cell.metadata.get("alt", "")).strip():
+        return f'a {pictures[0]} cell needs alt="what the picture shows" on its # %% line'
     if cell.cell_type != "code":
         return ""
     try:
@@ -119,6 +123,9 @@ def _cell_problem(cell) -> str:
         return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
     if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
         return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz() or progress()'
+    for tag, beginning in FIRST_LINES.items():
+        if tag in tags(cell) and not re.match(beginning + r"\S", cell.source):
+            return f"a {tag} cell begins with a line '{beginning}what it shows'"
     if EXERCISE in tags(cell) and solution(cell.source) == cell.source:
         return f"an exercise needs its solution between '{START}' and '{END}'"
     if EXERCISE not in tags(cell) and solution(cell.source) != cell.source:
