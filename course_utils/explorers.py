@@ -1,4 +1,4 @@
-"""Controls above a picture that is drawn again whenever one of them moves.
+"""Dials: controls above a picture that is drawn again whenever one of them moves.
 
 Made of core ipywidgets that behave the same in 7.7 (Colab) and 8. `ipywidgets.interact` would do,
 but for its Output widget: a notebook that holds one can hang for ever when it is executed by
@@ -7,28 +7,50 @@ nbclient or papermill, because the client then writes to the kernel while it wai
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import html
+import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
 from matplotlib.figure import Figure
+from PIL import Image
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+# Seconds. A change waits for QUIET, so that a key held down is drawn where it stops; but a picture
+# that hangs on a dragged slider follows it after PATIENCE.
+QUIET, PATIENCE = 0.03, 0.15
+BREATH = 0.01  # between two pictures of a generator, for the kernel to read what was changed
+# Sent before each drawing and seen only when that takes longer than a moment: while Python draws
+# it cannot send anything. The words lie over the picture, so that nothing moves.
+BUSY = (
+    "<style>@keyframes tlm-later { to { visibility: visible } }</style>"
+    '<div class="tlm-busy" role="status" style="position: relative; height: 0; z-index: 1">'
+    '<span style="visibility: hidden; animation: tlm-later 0s 0.25s forwards; position: absolute;'
+    " left: 0; top: 2px; padding: 0 8px; background: #fff; color: #000; border: 1px solid #000;"
+    ' line-height: 1.6">⧗ at work …</span></div>'
+)
 
 
-def explore(draw: Callable, **controls: widgets.Widget) -> None:
+def explore(draw: Callable, *, alt: str = "", **controls: widgets.Widget) -> None:
     """Show the controls and, below them, what ``draw`` returns for their values.
 
     Parameters
     ----------
     draw : called with one keyword argument for each control, at once and after every change;
-        returns a matplotlib Figure, something with an HTML form (a DataFrame), or text
-    controls : widgets with a ``value``. Give sliders ``continuous_update=False`` where drawing
-        takes longer than a moment
+        returns a matplotlib Figure, something with an HTML form (a DataFrame), or text. A generator
+        function yields them: each picture replaces the last, and a change abandons the run
+    alt : what the picture shows, for those who cannot see it; the controls' values are added
+    controls : widgets with a ``value``; one without a description is given its name
 
-    An exception in ``draw`` is shown in place of the picture; the controls stay usable.
+    Only the newest setting is drawn. An exception in ``draw`` is shown in place of the picture;
+    the controls stay usable. In a notebook without a kernel the first picture is shown.
 
     Raises
     ------
@@ -37,29 +59,156 @@ def explore(draw: Callable, **controls: widgets.Widget) -> None:
     for name, control in controls.items():
         if not hasattr(control, "value"):
             raise TypeError(f"{name} is {control!r}; expected a widget with a value, as a slider")
-    picture = widgets.HTML()
+    dial = Dial(draw, alt, controls)
+    # The richest form is shown: the widget where a kernel is, else the picture.
+    display(dial.static | {WIDGET: _view(dial.box)}, raw=True)
 
-    def redraw(change=None) -> None:
-        values = {name: control.value for name, control in controls.items()}
+
+class Dial:
+    """Controls, and a picture that follows them; the first one is there at once.
+
+    Parameters
+    ----------
+    draw, alt, controls : as `explore` takes them
+
+    Attributes
+    ----------
+    box : the widget to display
+    static : the first picture as a MIME bundle, for a notebook without a kernel
+    """
+
+    def __init__(self, draw: Callable, alt: str, controls: dict[str, widgets.Widget]) -> None:
+        self._draw, self._alt, self._controls = draw, alt, controls
+        self._picture, self._busy = widgets.HTML(), widgets.HTML(layout={"margin": "0"})
+        self._timer = self._task = None
+        self._since = 0.0
         try:
-            picture.value = as_html(draw(**values))
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:  # plain Python: every change is drawn at once
+            self._loop = None
+        _label(controls)
+        self.box = widgets.VBox([*controls.values(), self._busy, self._picture])
+        self.static = {"text/plain": alt or "A dial: run the cell to turn it"}
+        for bundle in self._pictures():
+            self._show(bundle)
+            self.static = bundle
+        for control in controls.values():
+            control.observe(self._changed, names="value")
+
+    def _changed(self, change) -> None:
+        if self._loop is None:
+            for bundle in self._pictures():
+                self._show(bundle)
+        else:  # JupyterLab may tell of a change in another thread; all drawing happens in one
+            self._loop.call_soon_threadsafe(self._wait)
+
+    def _wait(self) -> None:
+        """Let the newest setting be drawn soon; what is not yet drawn of older ones never is."""
+        now = self._loop.time()
+        if self._task is not None:
+            self._task.cancel()
+        if self._timer is None:
+            self._since = now
+        else:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(min(now + QUIET, self._since + PATIENCE), self._start)
+
+    def _start(self) -> None:
+        self._timer = None
+        self._task = self._loop.create_task(self._redraw())
+
+    async def _redraw(self) -> None:
+        self._busy.value = BUSY
+        pictures = self._pictures()
+        try:
+            for bundle in pictures:
+                self._show(bundle)
+                await asyncio.sleep(BREATH)
+        finally:
+            with suppress(Exception):  # of an abandoned run: nobody asks for it any more
+                pictures.close()
+            self._busy.value = ""
+
+    def _show(self, bundle: dict[str, str]) -> None:
+        self._picture.value = bundle_html(bundle)
+
+    def _pictures(self) -> Iterator[dict[str, str]]:
+        """MIME bundles of what ``draw`` gives for the present values, or of its exception."""
+        values = {name: control.value for name, control in self._controls.items()}
+        settings = ", ".join(f"{name} {value}" for name, value in values.items())
+        alt = f"{self._alt} ({settings})" if self._alt else settings
+        open_before = plt.get_fignums()
+        try:
+            with closing(_one_or_more(self._draw, values)) as pictures:
+                for picture in pictures:
+                    yield as_bundle(picture, alt)
         except Exception as error:
-            picture.value = as_html(f"{type(error).__name__}: {error}")
+            for number in set(plt.get_fignums()) - set(open_before):
+                plt.close(number)  # a half-drawn figure would come out below some other cell
+            yield as_bundle(f"{type(error).__name__}: {error}")
 
+
+def _one_or_more(draw: Callable, values: dict) -> Iterator:
+    drawn = draw(**values)
+    if inspect.isgenerator(drawn):
+        yield from drawn
+    else:
+        yield drawn
+
+
+def _label(controls: dict[str, widgets.Widget]) -> None:
+    """Names for nameless controls, and equal room for all names, unless the caller gave some."""
+    for name, control in controls.items():
+        if not control.description:
+            control.description = name.replace("_", " ")
+    room = max((len(control.description) for control in controls.values()), default=0)
     for control in controls.values():
-        control.observe(redraw, names="value")
-    redraw()
-    display(widgets.VBox([*controls.values(), picture]))
+        if not getattr(control.style, "description_width", "none to set"):
+            control.style.description_width = f"{room + 1}ch"
+        if control.layout.width is None:
+            control.layout.width = "min(98%, 32em)"
 
 
-def as_html(result: object) -> str:
-    """HTML of a Figure (as PNG, and closed), of an object with ``_repr_html_``, or of its text."""
+def _view(widget: widgets.Widget) -> dict:
+    return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
+
+
+def as_html(result: object, alt: str = "") -> str:
+    """HTML of a Figure (as PNG, and closed), of an object with ``_repr_html_``, or of its text.
+
+    ``alt`` says what a Figure shows.
+    """
+    return bundle_html(as_bundle(result, alt))
+
+
+def as_bundle(result: object, alt: str = "") -> dict[str, str]:
+    """The same as a MIME bundle: image/png in base64 or text/html, and ``alt`` as text/plain."""
     if isinstance(result, Figure):
-        png = io.BytesIO()
-        result.savefig(png, format="png", bbox_inches="tight")
-        plt.close(result)
-        data = base64.b64encode(png.getvalue()).decode()
-        return f'<img style="max-width:100%" src="data:image/png;base64,{data}">'
+        return {"image/png": base64.b64encode(_png(result)).decode(), "text/plain": alt}
     if hasattr(result, "_repr_html_"):
-        return result._repr_html_()
-    return f"<pre>{html.escape(str(result))}</pre>"
+        return {"text/html": result._repr_html_(), "text/plain": alt}
+    return {"text/html": f"<pre>{html.escape(str(result))}</pre>", "text/plain": str(result)}
+
+
+def bundle_html(bundle: dict[str, str]) -> str:
+    """What `as_bundle` made, as HTML."""
+    if "image/png" not in bundle:
+        return bundle["text/html"]
+    alt, data = html.escape(bundle["text/plain"]), bundle["image/png"]
+    return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{data}">'
+
+
+def _png(figure: Figure) -> bytes:
+    """The figure as PNG, and closed. One with a layout of its own is drawn once, as it is.
+
+    `savefig` would lay it out twice, and cut its margins off by drawing it a third time.
+    """
+    png, quick = io.BytesIO(), {"compress_level": 1}
+    if figure.get_layout_engine() is None or not hasattr(figure.canvas, "buffer_rgba"):
+        figure.savefig(png, format="png", bbox_inches="tight", pil_kwargs=quick)
+    else:
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())
+        Image.fromarray(pixels).convert("RGB").save(png, "PNG", **quick)
+    plt.close(figure)
+    return png.getvalue()

@@ -358,6 +358,25 @@ def test_bars_and_widgets_do_not_reach_the_file():
     assert text.text == "one\ntwo\n"
 
 
+def test_the_picture_beside_a_widget_stays_unless_it_shows_photos():
+    png = io.BytesIO()
+    Image.new("RGB", (40, 40), "white").save(png, "PNG", compress_level=0)
+    picture = {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": "a loss"}
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}}
+    cell = nbformat.v4.new_code_cell("run", metadata={"alt": "A dial"})
+    cell.outputs = [new_output("display_data", data=widget | picture)]
+    (kept,) = clean_outputs(cell, 1)
+    assert kept.data.keys() == picture.keys() and kept.data["text/plain"] == "a loss"
+    assert len(kept.data["image/png"]) < len(picture["image/png"])
+    cell.outputs = [new_output("display_data", data=widget | {"text/html": "<p>a table</p>"})]
+    assert clean_outputs(cell, 1)[0].data == {"text/html": "<p>a table</p>"}
+
+    cell.metadata["tags"] = ["dial", "shows-photos"]
+    cell.outputs = [new_output("display_data", data=widget | picture)]
+    (kept,) = clean_outputs(cell, 1)
+    assert kept.data == {"text/plain": "A dial: run the cell to see them"}
+
+
 def test_a_photo_in_an_output_is_a_problem():
     cell = nbformat.v4.new_code_cell("show", id="04-001", metadata={"tags": ["shows-photos"]})
     cell.outputs = [new_output("display_data", data={"image/png": "AAAA"})]

@@ -24,7 +24,8 @@ def clean_outputs(cell, execution_count: int) -> list[NotebookNode]:
     """The outputs of an executed code cell as they are published.
 
     Progress bars go. Pictures are packed again without loss. A widget cannot live in a file:
-    one line stands for it, and one line stands for all photographs of a shows-photos cell.
+    its picture stays, or one line stands for it. One line stands for all photographs of a
+    shows-photos cell.
     """
     kept: list[NotebookNode] = []
     for output in cell.outputs:
@@ -48,7 +49,7 @@ def _clean(output, execution_count: int, alt: str) -> NotebookNode:
     if output.output_type == "error":
         return output
     data = {kind: value for kind, value in output.data.items() if kind != WIDGET}
-    if WIDGET in output.data:
+    if WIDGET in output.data and not data.keys() & {"image/png", "text/html"}:
         return _line(f"{alt or 'Something to play with'}: run the cell to use it")
     if "image/png" in data:
         data["image/png"] = _pack(data["image/png"])
