@@ -1,4 +1,6 @@
-"""The guide asked by its form, and a dial of two sliders turned: in JupyterLab, with a kernel."""
+"""The guide asked by its form, and dials turned: in JupyterLab, with a kernel."""
+
+import re
 
 import pytest
 from notebook_page import opened, run
@@ -10,18 +12,56 @@ from course_utils.guide import guide
 guide(read_grid())
 """
 DIAL = """
-from ipywidgets import SelectionSlider
+from ipywidgets import IntSlider, SelectionSlider
 
 from course_utils.explorers import explore
 
 explore(lambda a, b: f"drawn for {a} and {b}", a=SelectionSlider(options=[1, 2, 3]),
         b=SelectionSlider(options=["x", "y"], value="x"))
 """
+SLOW = """
+drawn = []
+
+def slow(n):
+    drawn.append(n)
+    time.sleep(1 if n else 0)
+    return f"drawn {drawn}"
+
+explore(slow, n=IntSlider(0))
+"""
+LIVE = """
+abandoned = []
+
+def train(rate):
+    try:
+        for step in range(300 if rate else 1):
+            time.sleep(0.02)
+            yield f"rate {rate} step {step} abandoned {abandoned}"
+    except GeneratorExit:
+        abandoned.append(rate)
+
+explore(train, rate=IntSlider(0, max=3))
+"""
+PICTURE = """
+import matplotlib.pyplot as plt
+
+def show(n):
+    figure, ax = plt.subplots(layout="constrained")
+    ax.plot([0, n])
+    return figure
+
+explore(show, alt="A line", n=IntSlider(1))
+"""
+# What stands on the page over the words: nothing may hide them.
+SEEN = """label => {
+    const box = label.getBoundingClientRect();
+    return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === label;
+}"""
 
 
 @pytest.fixture(scope="module")
 def page(tab):
-    with opened(tab, "dials", [GUIDE, DIAL]) as page:
+    with opened(tab, "dials", [GUIDE, DIAL, SLOW, LIVE, PICTURE]) as page:
         run(page)
         yield page
 
@@ -63,3 +103,57 @@ def test_a_dial_draws_again_at_every_step(page):
     second.focus()
     second.press("ArrowRight")
     dial.get_by_text("drawn for 3 and y").wait_for()
+
+
+def test_a_slow_dial_says_that_it_is_at_work_and_skips_what_was_overtaken(page):
+    dial = cell(page, 3)
+    dial.get_by_text("drawn [0]").wait_for()
+    told = dial.get_by_role("status").get_by_text("at work")
+    handle = dial.locator(".noUi-handle")
+    handle.focus()
+    before = dial.bounding_box()
+    handle.press("ArrowRight")
+    told.wait_for(state="visible")
+    assert told.evaluate(SEEN) and dial.bounding_box() == before  # nothing moves
+    for _ in range(5):  # while 1 is still being drawn
+        handle.press("ArrowRight")
+    dial.get_by_text("drawn [0, 1, 6]").wait_for()
+    told.wait_for(state="hidden")
+
+
+def test_a_quick_dial_does_not_say_it(page):
+    dial = cell(page, 2)
+    page.evaluate("""() => { window.told = 0; window.watch = setInterval(() => {
+        const words = [...document.querySelectorAll(".tlm-busy span")];
+        window.told += words.some(word => getComputedStyle(word).visibility === "visible");
+    }, 10); }""")
+    handle = dial.locator(".noUi-handle").first
+    handle.focus()
+    handle.press("ArrowLeft")
+    dial.get_by_text("drawn for 2 and y").wait_for()
+    assert page.evaluate("() => { clearInterval(window.watch); return window.told; }") == 0
+
+
+def test_a_newer_setting_takes_the_place_of_a_live_run(page):
+    dial = cell(page, 4)
+    dial.get_by_text("rate 0 step 0").wait_for()
+    handle = dial.locator(".noUi-handle")
+    handle.focus()
+    handle.press("ArrowRight")
+    dial.get_by_text(re.compile(r"rate 1 step \d\d")).wait_for()
+    assert dial.get_by_text("at work").is_visible()
+    handle.press("ArrowRight")
+    dial.get_by_text(re.compile(r"rate 2 step \d\d+ abandoned \[1\]")).wait_for()
+    handle.press("ArrowLeft")
+    handle.press("ArrowLeft")
+    dial.get_by_text("rate 0 step 0").wait_for()
+
+
+def test_a_picture_has_alt_text_and_no_second_picture_beside_it(page):
+    picture = cell(page, 5).locator("img")
+    assert picture.count() == 1
+    assert picture.get_attribute("alt") == "A line (n 1)"
+    handle = cell(page, 5).locator(".noUi-handle")
+    handle.focus()
+    handle.press("ArrowRight")
+    cell(page, 5).get_by_alt_text("A line (n 2)").wait_for()
