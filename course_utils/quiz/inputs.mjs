@@ -1,23 +1,6 @@
 // The part of a question that takes the answer: one builder for each type of question. Each returns
 // { element, read, write }: read() gives the answer as `grade` takes it, write() puts one back.
 
-// JupyterLab's one-letter shortcuts (b inserts a cell) fire from any focused element that does not
-// say it wants its keys for itself.
-const FOCUSABLE = new Set(["a", "button", "input", "summary", "textarea"]);
-
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (FOCUSABLE.has(tag)) node.setAttribute("data-lm-suppress-shortcuts", "true");
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "html") node.innerHTML = value; // only texts of the bank, made HTML in Python
-    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value === true) node.setAttribute(name, "");
-    else if (value !== false && value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
 function makeInput(question, name, changed) {
   const builders = {
     single: choiceInput,

@@ -18,16 +18,6 @@ export default () => {
   };
 };
 
-// A notebook's own handlers would take Enter away, run its commands on letters, and Ctrl+Z would not
-// reach the field. Only Ctrl+S goes on, as if it were typed outside the notebook.
-function keepKeys(event) {
-  event.stopPropagation();
-  if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s") return;
-  const outside = new KeyboardEvent("keydown", event);
-  document.body.dispatchEvent(outside);
-  if (outside.defaultPrevented) event.preventDefault(); // else the browser saves the page as well
-}
-
 function newScreen(model) {
   const questions = model.get("questions");
   // A final quiz starts from nothing: what was right before must not show here.

@@ -15,7 +15,7 @@ from course_utils.quiz.payload import MESSAGES
 
 HERE = Path(__file__).parent
 # One module for the browser, in an order in which every part finds what it uses.
-PARTS = ["grading", "inputs", "question", "final", "set", "recap", "outbox", "widget"]
+PARTS = ["../dom", "grading", "inputs", "question", "final", "set", "recap", "outbox", "widget"]
 
 
 def module_source() -> str:

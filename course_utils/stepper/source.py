@@ -1,0 +1,137 @@
+"""A function's source as the stepper shows it: code without comments, and comments as notes."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import io
+import textwrap
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+TITLE = "Step through:"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A ``for`` or ``while``: the line of its head, and the lines of its body."""
+
+    line: int
+    body: range
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is shown of a function; lines are counted from 1 in ``code``, comments left out.
+
+    ``notes`` has a text for each line that has one. ``loops`` run from the outside inwards.
+    """
+
+    title: str
+    code: tuple[str, ...]
+    notes: dict[int, str]
+    loops: tuple[Loop, ...]
+    _starts: dict[int, int] = field(repr=False)  # from a line of the file to its statement's
+
+    def line(self, in_file: int) -> int:
+        """The line, as shown, on which the statement begins that holds this line of the file."""
+        return self._starts[in_file]
+
+
+def read_source(function: Callable) -> Source:
+    """The source of a function that was written with ``def``, in a file or in a notebook's cell.
+
+    A comment behind a statement, or on lines of its own before it, is that statement's note. The
+    title is what follows ``# Step through:`` directly above the function, else its name.
+
+    Raises
+    ------
+    TypeError : it is no such function, or one that does not run when it is called
+    OSError : its source cannot be found
+    """
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        raise TypeError(f"{function!r} cannot be stepped through: give a function made by def")
+    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function.__name__} is a generator or async: calling it runs no line")
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+    except OSError as error:
+        raise OSError(f"no source of {function.__name__}: define it in a cell or a file") from error
+    tree = ast.parse(text).body[0]
+    starts = _statement_starts(tree, text.count("\n") + 1)
+    code, shown = _without_comments(text)
+    first = function.__code__.co_firstlineno
+    return Source(
+        title=_title(function),
+        code=tuple(code),
+        notes=_notes(text, starts, shown),
+        loops=_loops(tree, shown),
+        _starts={first + line - 1: shown[start] for line, start in starts.items()},
+    )
+
+
+def _title(function: Callable) -> str:
+    above = (inspect.getcomments(function) or "").strip().lstrip("# ")
+    if above.startswith(TITLE):
+        return above.removeprefix(TITLE).splitlines()[0].strip()
+    return function.__name__.replace("_", " ")
+
+
+def _statement_starts(tree: ast.stmt, lines: int) -> dict[int, int]:
+    """For each line of the source the line on which the innermost statement there begins.
+
+    Of a statement with a body, only the head counts as its own.
+    """
+    starts = {line: line for line in range(1, lines + 1)}
+    for node in ast.walk(tree):  # from the outside inwards
+        if not isinstance(node, ast.stmt):
+            continue
+        end = node.end_lineno
+        if getattr(node, "body", None):
+            end = max(node.lineno, node.body[0].lineno - 1)
+        for line in range(node.lineno, end + 1):
+            starts[line] = starts[node.lineno] if line == node.lineno else node.lineno
+    return starts
+
+
+def _comments(text: str) -> dict[int, tuple[int, str]]:
+    """By line: the column at which a comment starts, and its words."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    found = [token for token in tokens if token.type == tokenize.COMMENT]
+    return {token.start[0]: (token.start[1], token.string.lstrip("# ")) for token in found}
+
+
+def _without_comments(text: str) -> tuple[list[str], dict[int, int]]:
+    """The lines that are shown, and where each line of the source has gone."""
+    comments, code, shown = _comments(text), [], {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        kept = line[: comments[number][0]].rstrip() if number in comments else line.rstrip()
+        if kept or number not in comments:
+            code.append(kept)
+        shown[number] = max(len(code), 1)
+    return code, shown | {len(shown) + 1: len(code)}
+
+
+def _notes(text: str, starts: dict[int, int], shown: dict[int, int]) -> dict[int, str]:
+    comments, notes, waiting = _comments(text), {}, []
+    for number, line in enumerate(text.splitlines(), start=1):
+        column, words = comments.get(number, (0, ""))
+        if words and not line[:column].strip():
+            waiting.append(words)
+        elif line.strip():
+            told = [*waiting, words] if words else waiting
+            waiting = []
+            if told:
+                notes.setdefault(shown[starts[number]], []).extend(told)
+    return {line: " ".join(told) for line, told in notes.items()}
+
+
+def _loops(tree: ast.stmt, shown: dict[int, int]) -> tuple[Loop, ...]:
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
+    loops = []
+    for node in found:
+        first, last = node.body[0].lineno, node.body[-1].end_lineno
+        if first > node.lineno:  # a loop on one line is one step
+            loops.append(Loop(shown[node.lineno], range(shown[first], shown[last] + 1)))
+    return tuple(loops)
