@@ -29,6 +29,8 @@ def clean_outputs(cell, execution_count: int) -> list[NotebookNode]:
     """
     kept: list[NotebookNode] = []
     for output in cell.outputs:
+        if WIDGET in output.get("data", {}) and output.data.get("text/plain") == "":
+            continue  # a stepper: the table before it says all
         output = _clean(output, execution_count, cell.metadata.get("alt", ""))
         if PHOTOS in tags(cell) and _has_picture(output):
             output = _line(f"{cell.metadata['alt']}: run the cell to see them")
