@@ -224,6 +224,8 @@ def _plain(value) -> Look:
 def _other(value) -> Look:
     """Its own words where they are short and say no address, else its type."""
     name = type(value).__name__
+    if isinstance(value, BaseException):
+        return Look(cut(f"{name}: {value}", LONGEST))
     try:
         own = repr(value)
     except Exception:  # a half-made object may not know how to describe itself

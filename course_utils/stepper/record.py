@@ -60,6 +60,7 @@ class Recording:
         return {
             "title": self.source.title,
             "code": list(self.source.code),
+            "ends": {str(line): end for line, end in self.source.ends.items()},
             "notes": {str(line): note for line, note in self.source.notes.items()},
             "steps": steps,
             "ended": self.ended,

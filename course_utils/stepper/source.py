@@ -25,12 +25,14 @@ class Loop:
 class Source:
     """What is shown of a function; lines are counted from 1 in ``code``, comments left out.
 
-    ``notes`` has a text for each line that has one. ``loops`` run from the outside inwards.
+    ``notes`` has a text for each line that has one, ``ends`` the last line of each statement of
+    several. ``loops`` run from the outside inwards.
     """
 
     title: str
     code: tuple[str, ...]
     notes: dict[int, str]
+    ends: dict[int, int]
     loops: tuple[Loop, ...]
     _starts: dict[int, int] = field(repr=False)  # from a line of the file to its statement's
 
@@ -66,6 +68,7 @@ def read_source(function: Callable) -> Source:
         title=_title(function),
         code=tuple(code),
         notes=_notes(text, starts, shown),
+        ends={shown[start]: shown[line] for line, start in starts.items() if line != start},
         loops=_loops(tree, shown),
         _starts={first + line - 1: shown[start] for line, start in starts.items()},
     )
