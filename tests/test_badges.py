@@ -3,7 +3,8 @@
 import badges
 import build_notebooks
 import pytest
-from lesson_source import Course, lesson_notebook, read_course
+from assemble import lesson_notebook
+from lesson_source import Course, read_course
 
 OLD, NEW = Course("someone/old", "main"), Course("school/new", "v1.0")
 README = """[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/someone/old/main?x=1)
@@ -14,6 +15,7 @@ git clone https://github.com/someone/old and https://github.com/someone/older/tr
 LESSON = """# %% [markdown]
 # # 0 · Start
 # <!-- badges -->
+# See [the data](../data/README.md).
 
 # %% tags=["bootstrap"]
 # bootstrap

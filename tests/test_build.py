@@ -3,13 +3,14 @@
 import base64
 import io
 
+import assemble
 import build_notebooks
-import lesson_source
 import nbformat
 import pytest
 import quiz_cells
+from assemble import lesson_notebook, lesson_with_solutions
 from fingerprint import fingerprint
-from lesson_source import Course, LessonError, lesson_notebook, lesson_with_solutions, read_cells
+from lesson_source import Course, LessonError, read_cells
 from nbformat.v4 import new_output
 from outputs import clean_outputs, output_problems
 from PIL import Image
@@ -114,7 +115,7 @@ def test_ids_tags_counts_and_metadata(built):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert code[3].outputs[0].data["text/plain"] == "4"
     assert code[3].outputs[0].execution_count == 4
-    assert all(set(cell.metadata) <= {"tags", "alt", "jupyter"} for cell in code)
+    assert all(set(cell.metadata) <= {"tags", "alt", "jupyter", "cellView"} for cell in code)
     assert code[0].metadata.jupyter.source_hidden and "archive/main.zip" in code[0].source
 
 
@@ -144,6 +145,44 @@ def test_a_quiz_cell_stores_the_version_without_a_kernel(built):
     (cell,) = (c for c in notebook.cells if "quiz" in c.metadata.get("tags", []))
     (output,) = cell.outputs
     assert list(output.data) == ["text/html"] and "tlm-static" in output.data["text/html"]
+
+
+def test_what_is_used_and_not_read_is_folded_to_one_line(write_lesson):
+    dial = '# %% tags=["{0}"] alt="Bars"\n# {1}: depth\nexplore(show)\n'
+    recap = '# %% tags=["quiz"]\nrecap("02_freezing")\n'
+    panel = '# %% tags=["quiz"]\nfrom course_utils.quiz.panel import progress\n\nprogress()\n'
+    closing = '# %% tags=["quiz"]\nquiz("02_freezing")\n'
+    text = [HEAD, BODY, dial.format("dial", "Dial"), dial.format("stepper", "Step through")]
+    lesson = write_lesson("\n".join([*text, recap, panel, closing]))
+    cells = [cell for cell in lesson_notebook(lesson, COURSE).cells if cell.cell_type == "code"]
+    folded = [cell for cell in cells[1:] if "jupyter" in cell.metadata]
+    bank = load_banks()[1]
+    asked = sum(not question.inline for question in bank.questions)
+    assert [cell.source.splitlines()[0] for cell in folded] == [
+        f"# Question: {next(q.concept for q in bank.questions if q.id == '02-flags')}",
+        "# Dial: depth",
+        "# Step through: depth",
+        "# Recap cards: Freezing",
+        "# Your progress",
+        f"# Quiz: {asked} questions",
+    ]
+    for cell in folded:
+        assert cell.metadata.jupyter == {"source_hidden": True}
+        assert cell.metadata.cellView == "form"
+    # An exercise, its check and the experiments are there to be read.
+    assert len(cells) - 1 - len(folded) == 6
+
+
+def test_a_changed_concept_is_noticed_and_executes_nothing(copy, monkeypatch):
+    bank = load_banks()[1]
+    other = [q.model_copy(update={"concept": "flags and flagpoles"}) for q in bank.questions]
+    changed = bank.model_copy(update={"questions": other})
+    monkeypatch.setattr(quiz_cells, "load_banks", lambda: [changed])
+    folder = copy.notebook.parent
+    assert "source not as" in build_notebooks.check([copy.lesson], folder, COURSE)[0]
+    assert build_notebooks.build(copy.lesson, folder, COURSE) == "unchanged, not executed"
+    assert "# Question: flags and flagpoles" in copy.notebook.read_text(encoding="utf-8")
+    assert build_notebooks.check([copy.lesson], folder, COURSE) == []
 
 
 def test_a_changed_question_is_noticed_and_executes_nothing(copy, monkeypatch):
@@ -293,6 +332,8 @@ def test_a_lesson_unfit_for_a_learner_is_not_written(write_lesson, code, message
             '# %% tags=["exercise"]\ndef f():\n    # solution\n    return 1\n    # end solution',
             "no self-check cell after it",
         ),
+        ("# %% [markdown]\n# ## Größe", "no link can reach the heading 'Größe'.*without 'ö'"),
+        ("# %% [markdown]\n# ## One\n# ## Two\n# ## One", "two sections are called 'One'"),
         ('# %% tags=["parameters"]\nM = 1', 'exactly one cell with tags=."parameters"'),
     ],
 )
@@ -399,7 +440,7 @@ def test_lessons_are_chosen_by_number_name_or_path(tmp_path):
 
 
 def test_the_bootstrap_does_nothing_outside_colab():
-    code = lesson_source.bootstrap(COURSE)
+    code = assemble.bootstrap(COURSE)
     before = {}
     exec(compile(code, "bootstrap", "exec"), before)
     assert "pip" not in before

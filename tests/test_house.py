@@ -6,12 +6,12 @@ from pathlib import Path
 
 import build_notebooks
 import pytest
+from assemble import launch_badges
 from lesson_source import (
     EXERCISE,
     PHOTOS,
     QUIZ,
     ROOT,
-    launch_badges,
     read_cells,
     read_course,
     tags,

@@ -6,9 +6,10 @@ tools/check.py. Once is enough.
 
 import papermill
 import pytest
+from assemble import lesson_with_solutions
 from build_notebooks import read
 from execute import TIMEOUT, kernel_env
-from lesson_source import EXERCISE, ROOT, lesson_with_solutions, tags
+from lesson_source import EXERCISE, ROOT, tags
 from outputs import CLAIM
 
 from course_utils.exercises.report import MIME

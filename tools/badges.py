@@ -1,7 +1,8 @@
 """Move the course to another repository: python tools/badges.py OWNER/NAME [--ref REF]
 
-Rewrites [tool.course] in pyproject.toml, every badge of README.md, and the launch badges and the
-bootstrap cell of every notebook. Nothing is executed: outputs and their hashes stay as they are.
+Rewrites [tool.course] in pyproject.toml, every badge of README.md, and the launch badges, the
+links to files and the bootstrap cell of every notebook. Nothing is executed: outputs and their
+hashes stay as they are.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import re
 import sys
 from pathlib import Path
 
+from assemble import bootstrap, launch_badges
 from build_notebooks import read, write
-from lesson_source import ROOT, Course, bootstrap, launch_badges, read_course, tags
+from lesson_source import ROOT, Course, read_course, tags
+from navigation import github_file
 
 # The addresses that name a repository (and a branch or tag): GitHub, Colab and Binder.
 _ADDRESS = re.compile(
@@ -49,12 +52,13 @@ def rewrite_pyproject(path: Path, old: Course, new: Course) -> None:
 
 
 def rewrite_notebook(path: Path, old: Course, new: Course) -> None:
-    """Replace the launch badges and the bootstrap cell of one built notebook."""
+    """Replace the launch badges, the links to files and the bootstrap cell of a built notebook."""
     notebook = read(path)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             badges = launch_badges(old, path.stem)
             cell.source = cell.source.replace(badges, launch_badges(new, path.stem))
+            cell.source = cell.source.replace(github_file(old, ""), github_file(new, ""))
         elif "bootstrap" in tags(cell):
             cell.source = bootstrap(new)
     write(notebook, path)

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import nbformat
+from assemble import lesson_notebook
 from execute import execute
 from fingerprint import fingerprint
-from lesson_source import QUIZ, ROOT, Course, LessonError, lesson_notebook, read_course, tags
+from lesson_source import QUIZ, ROOT, Course, LessonError, read_course, tags
 from outputs import clean_outputs, output_problems, outputs_hash
 from quiz_cells import fill_quiz_cells, static_output
 

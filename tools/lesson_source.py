@@ -1,4 +1,4 @@
-"""From a lesson's source (lessons/NN_topic.py) to a notebook without outputs.
+"""A lesson's source (lessons/NN_topic.py): read, and held to the rules of its format.
 
 The source format is jupytext's py:percent (https://jupytext.readthedocs.io/en/latest/formats-scripts.html).
 What each tag means is told in CONTRIBUTING.md.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jupytext
-import nbformat
+from headings import heading_problem, sections
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 15
@@ -29,7 +29,7 @@ TAGS |= {QUIZ, DIAL, STEPPER}
 FIRST_LINES = {DIAL: "# Dial: ", STEPPER: "# Step through: "}
 START, END = "# solution", "# end solution"
 _QUIZ_CALL = re.compile(
-    r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|progress\(\))\s*\Z', re.MULTILINE
+    r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|(progress|ways)\(\))\s*\Z', re.MULTILINE
 )
 
 
@@ -51,42 +51,13 @@ def read_course(pyproject: Path = ROOT / "pyproject.toml") -> Course:
     return Course(table["repository"], table["ref"])
 
 
-def launch_badges(course: Course, stem: str) -> str:
-    """The Colab and Binder badges of one lesson, as one line of markdown."""
-    notebook = f"notebooks/{stem}.ipynb"
-    colab = f"https://colab.research.google.com/github/{course.repository}/blob/{course.ref}"
-    binder = f"https://mybinder.org/v2/gh/{course.repository}/{course.ref}?urlpath=lab/tree"
-    return (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"({colab}/{notebook}) "
-        "[![Open in Binder](https://mybinder.org/badge_logo.svg)]"
-        f"({binder}/{notebook})"
-    )
-
-
-def bootstrap(course: Course) -> str:
-    """The first code cell, the same in every lesson. Colab has torch and ipywidgets already:
-    ``--no-deps`` leaves them as they are, and the small packages bring no large ones along."""
-    archive = f"https://github.com/{course.repository}/archive/{course.ref}.zip"
-    return "\n".join(
-        [
-            "# Colab only: fetch the course",  # all that shows while the cell is folded
-            "import subprocess",
-            "import sys",
-            "",
-            'if "google.colab" in sys.modules:',
-            '    pip = [sys.executable, "-m", "pip", "install", "--quiet"]',
-            f'    course = "{archive}"',
-            '    subprocess.run([*pip, "--no-deps", course], check=True)',
-            '    small = ["pooch", "filelock", "platformdirs", "pydantic", "anywidget"]',
-            '    text = ["markdown-it-py", "mdit-py-plugins", "latex2mathml"]',
-            "    subprocess.run([*pip, *small, *text], check=True)",
-        ]
-    )
-
-
 def tags(cell) -> set[str]:
     return set(cell.metadata.get("tags", []))
+
+
+def lesson_sections(cells) -> list[str]:
+    """The `##` headings of all cells, in order."""
+    return [h for cell in cells if cell.cell_type == "markdown" for h in sections(cell.source)]
 
 
 def read_cells(path: Path) -> list:
@@ -119,10 +90,11 @@ def _cell_problem(cell) -> str:
         lines = len(cut_solution(cell.source).splitlines())
     except ValueError as error:
         return str(error)
+    lines -= bool(set(FIRST_LINES) & tags(cell))  # its first line is a title
     if lines > MAX_LINES:
         return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
     if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
-        return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz() or progress()'
+        return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz(), progress() or ways()'
     for tag, beginning in FIRST_LINES.items():
         if tag in tags(cell) and not re.match(beginning + r"\S", cell.source):
             return f"a {tag} cell begins with a line '{beginning}what it shows'"
@@ -140,6 +112,9 @@ def _lesson_problem(cells) -> str:
     for tag in ("bootstrap", "parameters"):
         if sum(tag in tags(cell) for cell in cells) != 1:
             return f'it needs exactly one cell with tags=["{tag}"]'
+    problem = heading_problem(lesson_sections(cells))
+    if problem:
+        return problem
     waiting = False
     for cell in cells:
         if waiting and EXERCISE in tags(cell):
@@ -172,48 +147,3 @@ def cut_solution(source: str) -> str:
 def solution(source: str) -> str:
     """An exercise with its solution in place, without the marker lines."""
     return "\n".join(line for line in source.splitlines() if line.strip() not in (START, END))
-
-
-def learner_cells(path: Path) -> list:
-    """What the learner's notebook is made of: exercises cut, places left out."""
-    cells = [cell for cell in read_cells(path) if "place" not in tags(cell)]
-    for cell in cells:
-        if EXERCISE in tags(cell):
-            cell.source = cut_solution(cell.source)
-    return cells
-
-
-def lesson_with_solutions(path: Path):
-    """The lesson as a notebook without outputs in which every exercise is solved."""
-    cells = [cell for cell in read_cells(path) if "place" not in tags(cell)]
-    for cell in cells:
-        if cell.cell_type == "code":
-            cell.source = solution(cell.source)
-    return assemble(path.stem, cells, read_course())
-
-
-def lesson_notebook(path: Path, course: Course):
-    """The learner's notebook of a lesson, without outputs."""
-    return assemble(path.stem, learner_cells(path), course)
-
-
-def assemble(stem: str, cells: list, course: Course):
-    """A notebook with the launch badges, the bootstrap cell, stable ids and no stray metadata."""
-    notebook = nbformat.v4.new_notebook(
-        metadata={
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-            "language_info": {"name": "python"},
-        }
-    )
-    for number, cell in enumerate(cells):
-        metadata = {key: cell.metadata[key] for key in ("tags", "alt") if key in cell.metadata}
-        source = cell.source
-        if number == 0:
-            source = source.replace("<!-- badges -->", launch_badges(course, stem))
-        if "bootstrap" in tags(cell):
-            source = bootstrap(course)
-            metadata["jupyter"] = {"source_hidden": True}
-        make = getattr(nbformat.v4, f"new_{cell.cell_type}_cell")
-        cell_id = f"{stem.replace('_', '-')}-{number:03d}"
-        notebook.cells.append(make(source, id=cell_id, metadata=metadata))
-    return notebook

@@ -18,6 +18,9 @@ from course_utils.quiz.panel import progress
 from course_utils.quiz.progress import Progress
 from course_utils.quiz.static import static_cards, static_html
 
+# What shows of the cells that do not name a question.
+_ALONE = {"final_quiz": "Final quiz", "progress": "Your progress", "ways": "Ten ways to learn"}
+
 
 def fill_quiz_cells(notebook) -> None:
     """Put the static quiz into every quiz cell of the notebook.
@@ -29,20 +32,46 @@ def fill_quiz_cells(notebook) -> None:
             cell.outputs = [static_output(cell)]
 
 
+def first_line(cell) -> str:
+    """The comment that the cell begins with: all that shows of its code while it is folded.
+
+    Raises LessonError: the cell names a question or a lesson that the bank does not have.
+    """
+    call = _call(cell)
+    if call.func.id in _ALONE:
+        return f"# {_ALONE[call.func.id]}"
+    questions, title = _found(call)
+    if call.func.id == "recap":
+        return f"# {title.replace('Quiz', 'Recap cards')}"
+    if len(questions) == 1:
+        return f"# Question: {questions[0].concept}"
+    return f"# Quiz: {len(questions)} questions"
+
+
 def static_output(cell):
     """The output of one quiz cell."""
-    call = ast.parse(cell.source).body[-1].value
+    call = _call(cell)
+    if call.func.id == "progress":
+        return new_output("display_data", data=_of_nobody())
+    return new_output("display_data", data={"text/html": _asked(call)})
+
+
+def _call(cell) -> ast.Call:
+    return ast.parse(cell.source).body[-1].value
+
+
+def _found(call: ast.Call) -> tuple[list, str]:
+    """The questions that the cell shows, and their title."""
     try:
-        data = _of_nobody() if call.func.id == "progress" else {"text/html": _asked(call)}
+        return find(call.args[0].value, load_banks())
     except KeyError as error:
-        raise LessonError(f"quiz cell {cell.source.splitlines()[-1]!r}: {error.args[0]}") from error
-    return new_output("display_data", data=data)
+        raise LessonError(f"quiz cell {ast.unparse(call)}: {error.args[0]}") from error
 
 
 def _asked(call: ast.Call) -> str:
     if call.func.id == "final_quiz":
         return static_html(draw(questions_of(load_banks()), n=10, seed=0), "Final quiz")
-    questions, title = find(call.args[0].value, load_banks())
+    questions, title = _found(call)
     if call.func.id == "recap":
         return static_cards(questions, title.replace("Quiz", "Recap"))
     return static_html(questions, title)
