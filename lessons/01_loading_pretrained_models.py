@@ -871,6 +871,10 @@ top_k(model, pinned, flower, 3)
 # - Preparation belongs to the weights. Mistakes in it are graded and silent; a new head hides the mild ones. Any size runs; detail helps.
 # - Early stages see colours and edges, whoever made the filters. Learnt depth is what turns them into flowers.
 
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
+
 # %% tags=["quiz"]
 quiz("01_loading_pretrained_models")
 

@@ -657,7 +657,7 @@ quiz("02-buffers")
 #
 # **Patient one.** The loss is flat.
 
-# %%
+# %% tags=["bug"]
 def prepare_broken(model, num_classes):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model.requires_grad_(False)
@@ -690,7 +690,7 @@ check("prepare", prepare)  # hint("prepare") helps; after a try, solution("prepa
 # %% [markdown]
 # **Patient two.** A callback freezes a stage in the middle of training, between `backward()` and `step()`. The stage takes one more step.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["bug", "nbval-check-output"]
 def freeze_stage_broken(stage):
     for parameter in stage.parameters():
         parameter.requires_grad_(False)
@@ -718,7 +718,7 @@ check("freeze_stage", freeze_stage)
 # %% [markdown]
 # **Patient three.** It should train `layer2` and nothing else.
 
-# %% tags=["nbval-check-output"]
+# %% tags=["bug", "nbval-check-output"]
 def train_only_broken(model, stage):
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(stage in name)
@@ -768,6 +768,10 @@ check("freeze_backbone", freeze_backbone)
 # - The optimizer follows `.grad`, not the flag. Build it last, and clear gradients when you freeze.
 # - All frozen is loud. The wrong optimizer is silent: a loss that repeats to the last digit.
 # - Frozen parameters do not stop BatchNorm's buffers. `eval()` does.
+
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
 
 # %% tags=["quiz"]
 quiz("02_freezing")

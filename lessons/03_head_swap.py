@@ -842,6 +842,10 @@ check("replace_head", replace_head)  # hint("replace_head"); after a try, soluti
 # auxiliary classifiers: Szegedy 2015, [arXiv:1409.4842](https://arxiv.org/abs/1409.4842) · dropout: Srivastava 2014, [JMLR 15](https://jmlr.org/papers/v15/srivastava14a.html) · the backbones: He 2016, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385); Sandler 2018, [arXiv:1801.04381](https://arxiv.org/abs/1801.04381) ·
 # the meta device: [PyTorch documentation](https://docs.pytorch.org/docs/stable/meta.html).
 
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
+
 # %% tags=["quiz"]
 quiz("03_head_swap")
 

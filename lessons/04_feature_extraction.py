@@ -451,6 +451,10 @@ quiz("04-calibration")
 # - Accuracy has an interval. So has the difference between two models.
 # - Choose on validation photos. Open the test photos once.
 
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
+
 # %% tags=["quiz"]
 quiz("04_feature_extraction")
 

@@ -661,6 +661,10 @@ check("gradual_unfreeze", gradual_unfreeze)
 # - Against the probe: the same test photos, paired, once.
 # - Between two networks with a common start lies a line of networks that work.
 
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
+
 # %% tags=["quiz"]
 quiz("05_fine_tuning")
 

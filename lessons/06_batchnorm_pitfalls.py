@@ -539,7 +539,7 @@ print(f"a sound loop, as a reference: {evaluate(reference, val_features).accurac
 # ### Loop 1: frozen before the epochs
 # The head of the reference goes on learning for two epochs. Somebody has read about drift and taken care of it.
 
-# %%
+# %% tags=["bug"]
 model = copy.deepcopy(start)
 find_head(model).module.load_state_dict(find_head(reference).module.state_dict())
 freeze_bn(model)
@@ -585,7 +585,7 @@ claim("loop 1: the accuracy recovers", mended > broken, figure=f"{broken:.3f} â†
 # ### Loop 2: a validation that validates itself
 # Two validations in a row, with no training between them. The photos come sorted by class, as a folder gives them.
 
-# %%
+# %% tags=["bug"]
 model, scores = copy.deepcopy(start), []
 find_head(model).module.load_state_dict(find_head(reference).module.state_dict())
 val_sorted = val[val.labels.argsort(stable=True)]
@@ -621,7 +621,7 @@ claim("loop 2: the accuracy recovers", mended > max(scores), **stated,
 # ### Loop 3: a mode set once
 # The other way round. `train()` is called once before the epochs, `eval()` for validation inside them. This head has a dropout.
 
-# %%
+# %% tags=["bug"]
 net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes)))
 optimizer, dropped = torch.optim.Adam(net.parameters(), lr=1e-3), []
 net.train()
@@ -659,7 +659,7 @@ claim("loop 3: dropout worked in the first epoch only; now in all", max(dropped[
 # %% [markdown]
 # ### Loop 4: the optimizer came first
 
-# %%
+# %% tags=["bug"]
 model = copy.deepcopy(start)
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 replace_head(model, len(flowers.classes))
@@ -703,7 +703,7 @@ claim("loop 4: with the optimizer built last the loss falls", mended < losses[-1
 # ### Loop 5: counted, then trained
 # Print how many values will be trained, then train them.
 
-# %%
+# %% tags=["bug"]
 head, losses = cached_head(copy.deepcopy(start)), []
 parameters = head.parameters()
 print(sum(p.numel() for p in parameters), "values to train")
@@ -741,7 +741,7 @@ claim("loop 5: with a list the loss falls", mended < losses[-1], **stated,
 # ### Loop 6: frozen, and walking
 # Two layers on the features. After two epochs the first is frozen, and from then on gradients are cleared only where something learns: why clear what is not computed?
 
-# %%
+# %% tags=["bug"]
 torch.manual_seed(SEED)
 net = nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, len(flowers.classes)))
 optimizer, order = torch.optim.Adam(net.parameters(), lr=1e-3), torch.Generator().manual_seed(SEED)
@@ -784,7 +784,7 @@ claim("loop 6: the accuracy recovers", mended > broken, figure=f"{broken:.3f} â†
 # ### Loop 7: a mean of means
 # One trained head, the same validation photos twenty times, each time in another order.
 
-# %%
+# %% tags=["bug"]
 scores, size = [], 64
 for seed in range(20):
     order = torch.Generator().manual_seed(seed)
@@ -813,7 +813,7 @@ claim("loop 7: the mean of batch means depends on the order; right over all does
 # ### Loop 8: the best of many, reported
 # Two hundred heads with random weights, none of them trained. The best on 40 validation photos wins, and its score is reported; twenty times over.
 
-# %%
+# %% tags=["bug"]
 torch.manual_seed(SEED)
 answers = torch.einsum("nd,hcd->hnc", val_features.features, torch.randn(200, 5, width)).argmax(2)
 correct, reported, fresh = (answers == val_features.labels).float(), [], []
@@ -895,6 +895,10 @@ check("recalibrate_batchnorm", recalibrate_batchnorm)
 # - When the images have shifted, new statistics without a label brought back most of what was lost; but not from few photos, not against every shift, and not under a head trained on others.
 # - LayerNorm and GroupNorm remember nothing: no drift, and nothing to recalibrate.
 # - A loop that runs is not a loop that works. Count what moved, what the optimizer holds, what is dropped.
+
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
 
 # %% tags=["quiz"]
 quiz("06_batchnorm_pitfalls")

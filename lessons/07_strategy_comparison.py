@@ -667,6 +667,10 @@ claim("the contest was judged on seeds that had no part in any choice",
 # - One learning rate for all favours some strategies over others, and can move the order by itself.
 # - Hatched fields are results, too: "we cannot tell" is an answer.
 
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
+
 # %% tags=["quiz"]
 quiz("07_strategy_comparison")
 

@@ -284,7 +284,7 @@ print(f"healthy: {healthy:.2f}")
 # ### Pictures
 # **Case 1.** "The photos load, the shapes are right, and the classifier guesses."
 
-# %%
+# %% tags=["bug"]
 images = ward.images.float()  # as they were loaded
 with torch.no_grad():
     logits = torch.cat([patient(part) for part in images.split(16)])
@@ -310,7 +310,7 @@ claim("with normalised pixels the patient is healthy again", mended > broken + 0
 # %% [markdown]
 # **Case 2.** "Our service is a few points worse than the notebook. Same weights, same photos; only the service reads them with OpenCV."
 
-# %%
+# %% tags=["bug"]
 from course_utils.images import ImageSet
 
 from_opencv = ImageSet(ward.images.flip(1), ward.labels, ward.classes)
@@ -329,7 +329,7 @@ claim("channels in the right order bring the accuracy back", mended == healthy >
 # %% [markdown]
 # **Case 3.** "Our pictures are grey, so we repeat them to three channels. PyTorch complained about the shape once, we reshaped, now it runs."
 
-# %%
+# %% tags=["bug"]
 grey = normalize(ward.images).mean(1)  # [N, H, W], as a grey data set comes
 images = grey.repeat(1, 3, 1, 1)
 print(tuple(grey.shape), "→", tuple(images.shape))
@@ -362,7 +362,7 @@ claim("one photo in all three channels is better than three photos in one", mend
 # ### Classes and heads
 # **Case 4.** One head has too few outputs, another was never swapped. Which of the two will tell you?
 
-# %%
+# %% tags=["bug"]
 X, y = train_features.features, train_features.labels
 try:
     nn.functional.cross_entropy(nn.Linear(X.shape[1], 4)(X), y)
@@ -386,7 +386,7 @@ claim("the first loss gives away how many outputs there are",
 # %% [markdown]
 # **Case 5.** "Training accuracy is fine, validation is a disaster. We must be overfitting." There were no dandelions among the validation photos, so nobody made a folder for them. `ImageFolder` numbers the folders it finds.
 
-# %%
+# %% tags=["bug"]
 there = val_features.labels != flowers.classes.index("dandelion")
 numbered = val_features.labels[there].unique(return_inverse=True)[1]  # 0, 1, 2, 3
 said = cached_head(patient)(val_features.features[there]).argmax(1)
@@ -409,7 +409,7 @@ claim("with the training set's numbers the disaster is gone", mended > broken + 
 # ### Training
 # **Case 6.** "The loss does not move. Not a bit."
 
-# %%
+# %% tags=["bug"]
 model = copy.deepcopy(start)
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 replace_head(model, 5)
@@ -441,7 +441,7 @@ claim("with the optimizer built last, the loss falls", len(set(losses)) == 1 and
 # %% [markdown]
 # **Case 7.** "We only train the classifier, `fc`, as in the ResNet tutorial. It runs, it is slow, and it learns little." Same line, other network:
 
-# %%
+# %% tags=["bug"]
 efficient = get_model("efficientnet_b0", weights=None)
 replace_head(efficient, 5)
 for name, parameter in efficient.named_parameters():
@@ -464,7 +464,7 @@ claim("found as a module, the head learns and nothing else",
 # %% [markdown]
 # **Case 8.** A learner keeps the head's parameters in a variable, to use them twice: for the optimizer, and to cut large gradients.
 
-# %%
+# %% tags=["bug"]
 head = nn.Linear(X.shape[1], 5)
 head_parameters = head.parameters()
 optimizer = torch.optim.Adam(head_parameters, lr=3e-3)
@@ -491,7 +491,7 @@ claim("from a list, clipping finds the gradient", broken == 0 and mended > 0,
 # %% [markdown]
 # **Case 9.** "We want probabilities, so the model ends on a softmax. Training stalls."
 
-# %%
+# %% tags=["bug"]
 torch.manual_seed(SEED)
 twice = nn.Sequential(nn.Linear(X.shape[1], 5), nn.Softmax(dim=1))
 optimizer = torch.optim.Adam(twice.parameters(), lr=3e-3)
@@ -517,7 +517,7 @@ claim("without the second softmax the loss falls below that floor",
 # %% [markdown]
 # **Case 10.** "Head alone: fine. Then we unfroze the last blocks and went on with a learning rate the head had taken well. It fell apart."
 
-# %%
+# %% tags=["bug"]
 from course_utils.surgery import param_groups, unfreeze_from
 
 scores = {}
@@ -545,7 +545,7 @@ claim("at a rate for pretrained filters nothing falls apart", scores[1e-4] > sco
 # ### Measuring
 # **Case 11.** "Validation is far worse than training. Strangely, it gets better when we shuffle the validation photos."
 
-# %%
+# %% tags=["bug"]
 in_order = ward[ward.labels.argsort(stable=True)]  # class by class, as ImageFolder reads them
 forgetful = copy.deepcopy(patient).train()
 with torch.no_grad():
@@ -569,7 +569,7 @@ claim("in eval mode the order of the photos does not matter",
 # %% [markdown]
 # **Case 12.** "Same model, same photos. Your accuracy is not mine."
 
-# %%
+# %% tags=["bug"]
 correct = evaluate(patient, val).correct.float()
 by_batch_size = {
     size: torch.stack([batch.mean() for batch in correct.split(size)]).mean().item()
@@ -596,7 +596,7 @@ quiz("08-batch-means")
 # %% [markdown]
 # **Case 13.** "We merged two downloads to get more training photos. Test accuracy went up at once."
 
-# %%
+# %% tags=["bug"]
 from course_utils.features import knn_probe
 
 crept_in = test_features[::3]  # every third test photo, under another file name
@@ -621,7 +621,7 @@ claim("without the twins the test is a test again", mended < broken,
 # %% [markdown]
 # **Case 14.** "We tried a hundred variants and the best has …" Here are a hundred variants that differ in nothing but the ten photos a class they learned from, and a small validation set.
 
-# %%
+# %% tags=["bug"]
 from sklearn.linear_model import RidgeClassifier
 
 few_val = val_features.per_class(10, seed=SEED)
@@ -650,7 +650,7 @@ claim("the best validation score of many promises too much, on average over ten 
 # %% [markdown]
 # **Case 15.** "Transfer learning is magic: without a single training photo, the network finds our daisies." For each flower, the share of photos that the *old* head, with its thousand ImageNet classes, calls a daisy:
 
-# %%
+# %% tags=["bug"]
 original = find_head(get_model(BACKBONE, weights=WEIGHTS)).module
 with torch.no_grad():
     named = original(val_features.features).argmax(1)
@@ -898,7 +898,7 @@ quiz("08-low-rank")
 
 # %% [markdown]
 # ## One page to keep
-# [The cheat sheet](../docs/cheat_sheet.html) holds the course on one page: the four moves, the order in which to try strategies, rates to begin with, and the clinic as a list of symptoms. Open it in a browser and print it; it fits A4 and Letter. (In Colab, take it from the course's repository, `docs/cheat_sheet.html`.)
+# [The cheat sheet](../docs/cheat_sheet.html) holds the course on one page: the four moves, the order in which to try strategies, rates to begin with, and the clinic as a list of symptoms. Open it in a browser and print it; it fits A4 and Letter.
 #
 # One line of it has to come from a measurement. Here it is, from the grid, for each size and kind of picture: the strategy that `recommend` names.
 
@@ -970,6 +970,10 @@ check("add_low_rank", add_low_rank)
 # - The mistakes that make the number *better* (leaks, the best of many, a class known before) are the dangerous ones.
 # - BatchNorm only and low-rank adapters save numbers, not activations and not time. On a small network that is little; where the numbers themselves are too many, it is nearly everything.
 # - Load, freeze, swap, tune: the moves are the same for text and speech.
+
+# %% [markdown]
+# ## Test yourself
+# The lesson's quiz. A wrong answer is told why it is wrong, and costs nothing.
 
 # %% tags=["quiz"]
 quiz("08_which_strategy")
