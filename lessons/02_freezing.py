@@ -141,6 +141,36 @@ claim("512 weights and one bias for each of five classes are all that learns",
 quiz("02-flags")
 
 # %% [markdown]
+# **Predict:** three layers in a row, and the one in the middle is frozen. `backward()` starts at the far end. Does the first layer get a gradient?
+#
+# Run the cell and go through it line by line, with the buttons or the arrow keys. Everything shown was measured while it ran.
+
+# %% tags=["stepper"] alt="Step through a forward and a backward pass with a frozen layer in the middle: flags and gradients after every line"
+# Step through: a frozen layer between two that learn
+def one_pass(net, x):  # three linear layers, and two rows of three numbers
+    net[1].requires_grad_(False)  # the middle layer is frozen: two of six tensors
+    y = net(x)  # the result of an operation, and autograd has noted of which
+    loss = y.square().mean()  # one number to go back from
+    loss.backward()  # the first layer gets its gradient *through* the frozen one
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)  # all six tensors are handed over
+    optimizer.step()  # four move; it passes over what has no gradient
+    optimizer.zero_grad()  # the gradients are not zero now, they are gone
+    net.requires_grad_(False)  # everything is frozen
+    z = net(x)  # the same forward pass, and nothing is noted
+    try:
+        z.sum().backward()  # so there is no way back
+    except RuntimeError:
+        print("nothing to learn here")
+
+
+from course_utils.stepper.show import step_through
+
+step_through(one_pass, nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(2, 1)), torch.ones(2, 3))
+
+# %% [markdown]
+# It does. Frozen is not cut off: a frozen layer passes the gradient on and keeps none for itself. And look at the last lines: when *nothing* learns, `requires_grad` of the result is False, and `backward()` is an error.
+
+# %% [markdown]
 # ## Proof by fingerprint
 # Flags are an intention. What counts is what a step does. So copy the whole state, take one step, and compare entry by entry, bit by bit.
 #

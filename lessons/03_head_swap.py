@@ -156,6 +156,35 @@ replace_head(network, 5)
 head = find_head(network)
 head.name, head.in_features, head.out_features
 
+# %% [markdown]
+# Once more, slowly, both ways on one network.
+#
+# **Predict:** which line lets the number of values *grow*, and which lets it fall?
+
+# %% tags=["stepper"] alt="Step through a head swap that replaces nothing and one that works: shapes and counts after every line"
+# Step through: two ways to put in a head
+def swap(network, image):  # a MobileNetV2 for a thousand classes, and a white image
+    linear = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
+    address = linear[-1]  # the last one in definition order
+    width = network.get_submodule(address).in_features  # ask the old layer
+    head = nn.Linear(width, 5)  # a row for each class; born trainable, and in train mode
+    setattr(network, address, head)  # a dotted name: values come in, and none goes
+    scores = network(image)  # so it is the old head that answers
+    delattr(network, address)  # take it out again
+    parent, _, attribute = address.rpartition(".")  # cut the name at its last dot
+    holder = network.get_submodule(parent)  # the module in which the old head sits
+    setattr(holder, attribute, head)  # now the shapes change
+    scores = network(image)  # and the new head answers
+    return scores.shape
+
+
+from course_utils.stepper.show import step_through
+
+step_through(swap, get_model("mobilenet_v2").eval(), torch.ones(1, 3, 64, 64))
+
+# %% [markdown]
+# The wrong way *adds* a layer, the right way *replaces* one. Before either of them ran, nothing told the two apart; afterwards the count does, and so does the shape of the answer.
+
 # %% tags=["quiz"]
 from course_utils.quiz.show import quiz
 

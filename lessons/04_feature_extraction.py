@@ -128,6 +128,32 @@ claim(
 # %% [markdown]
 # Nothing that learns by gradient moved. The running means and variances did: `model.train()` makes every BatchNorm layer normalise by the batch and overwrite its statistics, whether its parameters are frozen or not. The backbone you trained the head on is not the backbone you loaded. [Lesson 6](06_batchnorm_pitfalls.ipynb) measures what that costs; here we only stop it.
 
+# %% [markdown]
+# **Predict:** in which line of the loop do the statistics move: `train()`, the forward pass, `backward()` or `step()`?
+
+# %% tags=["stepper"] alt="Step through one training step of a frozen network with a head: what changed after every line"
+# Step through: one training step
+def one_step(model, head, images, labels):  # a frozen backbone with its head, and eight photos
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # it knows the head and nothing else
+    model.train()  # a switch in every module; no number moves
+    scores = model(images)  # forward. See which tensors change, with no gradient in sight
+    loss = nn.functional.cross_entropy(scores, labels)  # one number, and the way back from it
+    optimizer.zero_grad()  # before the first backward pass there is nothing to clear
+    loss.backward()  # gradients, for the head's two tensors alone
+    optimizer.step()  # the head moves; Adam keeps two running means for each value
+    model.eval()  # the switch again
+    with torch.no_grad():
+        scores = model(images)  # forward in eval mode: nothing moves, nothing is noted
+
+
+from course_utils.stepper.show import step_through
+
+model = copy.deepcopy(start)
+step_through(one_step, model, find_head(model).module, *train.batch(slice(8)))
+
+# %% [markdown]
+# In the forward pass, before any loss or gradient exists. That is why neither `requires_grad=False` nor a smaller optimizer prevents it; only the mode does. The same line in eval mode moves nothing.
+
 # %% tags=["quiz"]
 from course_utils.quiz.show import quiz
 

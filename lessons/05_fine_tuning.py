@@ -289,6 +289,35 @@ claim("the weights that were kept are those of the best epoch", kept == max(hist
 # ## Warm the head up first
 # A common warning: a random head sends random gradients into the backbone and spoils it, so train the head alone first. It sounds convincing. Is it so?
 #
+# First, what it is, with four steps in all.
+#
+# **Predict:** after the second step everything is thawed. In how many of the network's tensors is there a gradient then, and how many of them does the optimizer move?
+
+# %% tags=["stepper"] alt="Step through two steps of a head's warm-up and two steps of the whole network: what learns and what changed after every line"
+# Step through: warm the head up, then unfreeze
+def warm_up(model, images, labels):  # the checkpoint with a new head, and a batch of photos
+    surgery.freeze_backbone(model)  # the head alone may learn
+    head = find_head(model).module
+    rest = [p for p in model.parameters() if not p.requires_grad]  # what has to wait
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # one group, the head's
+    for step in range(4):  # two steps for the head, two for everything
+        if step == 2:  # is the warm-up over?
+            model.requires_grad_(True)  # all may learn, and the optimizer does not know it yet
+            optimizer.add_param_group({"params": rest, "lr": 1e-4})  # a second group, a rate of its own
+        set_train_mode(model)  # what is frozen stands still, BatchNorm too
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()  # the gradients of the step before go
+        loss.backward()  # in how many tensors are there gradients now?
+        optimizer.step()  # and how many tensors move?
+
+
+from course_utils.stepper.show import step_through
+
+step_through(warm_up, fresh(SEED), images, labels)
+
+# %% [markdown]
+# Thawing takes two things: the flag, so that a gradient is worked out, and a place in the optimizer, so that it is used. With the flag alone the loop runs, and nothing but the head moves. (Adam's memory begins anew for what joins late; the head keeps its own.)
+#
 # A fair comparison gives both the same number of epochs. One arm trains everything from the start: those are the runs you have. The other spends half of the epochs on the head alone (on cached features, which is the same to the last bit), and then fine-tunes with what is left.
 #
 # **Predict:** with the backbone's rate of the last section, how many points does the warm-up gain?

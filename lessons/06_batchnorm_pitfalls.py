@@ -88,6 +88,36 @@ claim("the running mean took the step that the formula says",
       figure=f"{by_hand.numpy().round(4)} by hand, {layer.running_mean.numpy().round(4)} in the layer")
 
 # %% [markdown]
+# Now both modes, line by line, on a layer for one channel and four tiny maps.
+#
+# **Predict:** the same maps go through twice in training mode. Is the second answer the same as the first? Do the buffers move again?
+
+# %% tags=["stepper"] alt="Step through a BatchNorm layer in training and in evaluation mode: its buffers after every line"
+# Step through: one BatchNorm layer in both modes
+def two_modes(layer, maps):  # one channel, four maps
+    layer.requires_grad_(False)  # `weight` and `bias` are frozen
+    layer.train()  # the mode alone moves nothing
+    first = layer(maps)  # normalised by the batch; the buffers go a tenth of the way towards it
+    second = layer(maps)  # the buffers go on, and the answer does not use them
+    print("both times the same:", torch.allclose(first, second))
+    alone = layer(maps[:1])  # a batch of its own, so another mean
+    print("alone as in the batch:", torch.allclose(alone, first[:1]))  # the batch mates mattered
+    layer.eval()  # from here on the buffers are used, and not written
+    first = layer(maps)
+    alone = layer(maps[:1])
+    print("alone as in the batch:", torch.allclose(alone, first[:1]))  # no batch mates any more
+    layer.reset_running_stats()  # mean 0, variance 1
+    first = layer(maps)  # nothing to take away or to divide by: the maps come out as they went in
+
+
+from course_utils.stepper.show import step_through
+
+step_through(two_modes, nn.BatchNorm2d(1), torch.arange(8.0).view(4, 1, 1, 2))
+
+# %% [markdown]
+# In training mode the buffers are written, and the answer does not use them; in evaluation mode they are used and not written. So a drift does no harm while you train, and nothing in the loss tells you of it. It shows when you evaluate.
+
+# %% [markdown]
 # Now a whole network: pretrained, frozen, with a fresh head for the five flowers. (As in lesson 4, a dropout in front of the head is switched off, so that two loops can be compared number by number.)
 
 # %%

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import zlib
 from collections.abc import Mapping
+from pathlib import PurePath
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ def _tensor(tensor: torch.Tensor) -> Look:
 
 
 def _module(module: nn.Module) -> Look:
-    parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+    parameters, buffers = _named(module.named_parameters()), _named(module.named_buffers())
     gradients = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     total = sum(p.numel() for p in parameters.values())
     learning = sum(p.numel() for p in parameters.values() if p.requires_grad)
@@ -126,6 +127,16 @@ def _module(module: nn.Module) -> Look:
     if small:
         words += [f"{name} {_numbers(t)}" for name, t in (parameters | buffers).items()]
     return Look(" · ".join(words), marks)
+
+
+def _named(pairs) -> dict[str, torch.Tensor]:
+    """By name. A module given a dotted name can hold two tensors of the same one: none is lost."""
+    found: dict[str, torch.Tensor] = {}
+    for name, tensor in pairs:
+        while name in found:
+            name += " (again)"
+        found[name] = tensor
+    return found
 
 
 def _mode(module: nn.Module) -> str:
@@ -221,6 +232,11 @@ def _plain(value) -> Look:
     return Look(cut(_number(value) if isinstance(value, float) else repr(value), LONGEST))
 
 
+def _path(path: PurePath) -> Look:
+    """Its last part: the rest is about someone's machine."""
+    return Look(f"path …/{path.name}")
+
+
 def _other(value) -> Look:
     """Its own words where they are short and say no address, else its type."""
     name = type(value).__name__
@@ -243,6 +259,7 @@ _KINDS = {
     nn.Module: _module,
     torch.optim.Optimizer: _optimizer,
     np.ndarray: _array,
+    PurePath: _path,
     str: _plain,
     numbers.Number: _plain,
     Mapping: _container,

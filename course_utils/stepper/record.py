@@ -94,7 +94,9 @@ def record(
     try:
         with redirect_stdout(printed):
             value = call_within(seconds, lambda: tracer.run(function, args, kwargs))
-        message = f"It returned {look(value).text}."
+        message = "It came to its end."
+        if value is not None:
+            message = f"It returned {look(value).text}."
         tracer.returned(value)
     except Stopped:
         ended, message = "stopped", f"Stopped after {seconds:g} s: it did not come to an end."
@@ -197,7 +199,7 @@ class _Tracer:
         self.steps[-1].raised = self.steps[-1].raised or _words(error)
 
     def returned(self, value) -> None:
-        self.steps[-1].returned = look(value).text
+        self.steps[-1].returned = look(value).text if value is not None else ""
 
     def tell_passes(self, complete: bool) -> None:
         """Say of each step in which pass of which loop it was."""

@@ -69,8 +69,9 @@ def _from_to(name: str, old: Values, new: Values) -> str:
 
 
 def _names(names: list[str], of: int) -> str:
-    if len(names) <= 3:
-        return ", ".join(names)
+    listed = ", ".join(names)
+    if len(listed) <= 70:
+        return listed
     return f"{len(names)} of {of}" if len(names) < of else f"all {of}"
 
 
