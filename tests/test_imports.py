@@ -89,6 +89,16 @@ MAY_IMPORT = {
         *("exercises/attempt", "exercises/limits", "exercises/report", "exercises/store"),
         "exercises/trial",
     },
+    "stepper/__init__": set(),
+    "stepper/source": set(),
+    "stepper/state": set(),
+    "stepper/looks": {"stepper/state"},
+    "stepper/record": {
+        *("exercises/limits", "stepper/looks", "stepper/source", "stepper/state"),
+    },
+    "stepper/static": {"quiz/text", "stepper/record"},
+    "stepper/widget": {"quiz/text", "stepper/record"},
+    "stepper/show": {"stepper/record", "stepper/static", "stepper/widget"},
     "exercises/check": {
         *("exercises/examine", "exercises/report", "exercises/store", "quiz/progress"),
     },

@@ -15,7 +15,7 @@ import jupytext
 from headings import heading_problem, sections
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES = 15
+MAX_LINES, MAX_STEPPED = 15, 25  # a stepper's cell holds the whole function it shows
 PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
     "shows-photos",
     "nbval-check-output",
@@ -91,8 +91,9 @@ def _cell_problem(cell) -> str:
     except ValueError as error:
         return str(error)
     lines -= bool(set(FIRST_LINES) & tags(cell))  # its first line is a title
-    if lines > MAX_LINES:
-        return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
+    most = MAX_STEPPED if STEPPER in tags(cell) else MAX_LINES
+    if lines > most:
+        return f"{lines} lines of code, at most {most} fit one idea: split the cell"
     if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
         return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz(), progress() or ways()'
     for tag, beginning in FIRST_LINES.items():
