@@ -147,8 +147,14 @@ plots.image_grid(test.images[chosen], titles, colours=colours);
 #
 # Change things. Each lesson has a cell of parameters near its top: fewer photos, another network, more seeds. From a terminal, `python3 course.py run 04_feature_extraction -p PER_CLASS 20` runs a whole lesson with other values and leaves your copy alone.
 
-# %% tags=["place"]
-# place: ways()
+# %% [markdown]
+# ## How do you want to learn?
+# There is more than one way through the same lessons. Below stand ten, each with every place that serves it: open one, and follow its links. Take the first if you do not know; take another when a lesson has been read and something is not clear yet; come back for the last two in a week.
+
+# %% tags=["quiz"]
+from course_utils.ways import ways
+
+ways()
 
 # %% [markdown]
 # ## The lessons

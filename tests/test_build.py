@@ -192,7 +192,7 @@ def test_a_changed_question_is_noticed_and_executes_nothing(copy, monkeypatch):
     monkeypatch.setattr(quiz_cells, "load_banks", lambda: [changed])
     folder = copy.notebook.parent
     (problem,) = build_notebooks.check([copy.lesson], folder, COURSE)
-    assert "the question bank says something else" in problem
+    assert "the question bank or the lessons say something else" in problem
     assert build_notebooks.build(copy.lesson, folder, COURSE) == "unchanged, not executed"
     assert "Another question?" in copy.notebook.read_text(encoding="utf-8")
     assert build_notebooks.check([copy.lesson], folder, COURSE) == []

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "strategies": {"runtime", "stats", "stacked", "synthetic"},
     "memory": set(),
     "low_rank": {"surgery"},
+    "ways": {"files"},
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
     "plots": set(),
     "maps": {"plots"},

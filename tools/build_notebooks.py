@@ -18,6 +18,7 @@ from execute import execute
 from fingerprint import fingerprint
 from lesson_source import QUIZ, ROOT, Course, LessonError, read_course, tags
 from outputs import clean_outputs, output_problems, outputs_hash
+from places import FILE, as_text, learning_places
 from quiz_cells import fill_quiz_cells, static_output
 
 MAX_BYTES = 10_000_000
@@ -153,8 +154,15 @@ def _source_problems(expected, stored) -> list[str]:
         if wrong:
             problems.append(f"cell {ours.id}: {', '.join(wrong)} not as the lesson's source says")
         if QUIZ in tags(ours) and theirs.get("outputs") != [static_output(ours)]:
-            problems.append(f"cell {ours.id}: the question bank says something else by now")
+            problems.append(f"cell {ours.id}: the question bank or the lessons say something else")
     return problems
+
+
+def check_places(lessons: list[Path], file: Path = FILE) -> list[str]:
+    """Whether the index of the ways to learn says what ``lessons`` say, which must be all."""
+    if file.exists() and file.read_text(encoding="utf-8") == as_text(learning_places(lessons)):
+        return []
+    return [f"{file.name} is not what the lessons and the question bank say: build"]
 
 
 def choose(names: list[str], folder: Path) -> list[Path]:
@@ -185,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.check:
             problems = check(lessons, folder, course)
             if not options.lessons:
-                problems += check_folder(lessons, folder)
+                problems += check_folder(lessons, folder) + check_places(lessons)
             print("\n".join(problems) or f"{len(lessons)} notebooks are as built")
             return 1 if problems else 0
     except LessonError as error:
@@ -196,6 +204,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _build_all(lessons: list[Path], folder: Path, course: Course, force: bool) -> int:
     failed = 0
+    try:
+        text = as_text(learning_places(choose([], ROOT / "lessons")))
+        FILE.write_text(text, encoding="utf-8")
+    except LessonError as error:  # in a lesson that may not be among those to build
+        print(f"✘ {FILE.name}: {error}", file=sys.stderr, flush=True)
+        failed += 1
     for lesson in lessons:
         start = time.perf_counter()
         try:

@@ -6,6 +6,7 @@ What each tag means is told in CONTRIBUTING.md.
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from dataclasses import dataclass
@@ -22,9 +23,9 @@ PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
     "exercise",
     "self-check",
 )
-QUIZ, DIAL, STEPPER = "quiz", "dial", "stepper"
+QUIZ, DIAL, STEPPER, BUG = "quiz", "dial", "stepper", "bug"
 TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, SELF_CHECK}
-TAGS |= {QUIZ, DIAL, STEPPER}
+TAGS |= {QUIZ, DIAL, STEPPER, BUG}
 # The one line that shows while such a cell is folded.
 FIRST_LINES = {DIAL: "# Dial: ", STEPPER: "# Step through: "}
 START, END = "# solution", "# end solution"
@@ -58,6 +59,11 @@ def tags(cell) -> set[str]:
 def lesson_sections(cells) -> list[str]:
     """The `##` headings of all cells, in order."""
     return [h for cell in cells if cell.cell_type == "markdown" for h in sections(cell.source)]
+
+
+def quiz_call(cell) -> ast.Call:
+    """What a quiz cell ends on."""
+    return ast.parse(cell.source).body[-1].value
 
 
 def read_cells(path: Path) -> list:

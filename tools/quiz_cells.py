@@ -9,15 +9,18 @@ import ast
 import tempfile
 from pathlib import Path
 
-from lesson_source import QUIZ, LessonError, tags
+from lesson_source import QUIZ, ROOT, LessonError, quiz_call, tags
 from nbformat.v4 import new_output
+from places import FINAL, learning_places
 
 from course_utils.quiz.bank import find, load_banks, questions_of
 from course_utils.quiz.draw import draw
 from course_utils.quiz.panel import progress
 from course_utils.quiz.progress import Progress
 from course_utils.quiz.static import static_cards, static_html
+from course_utils.ways import ways_of
 
+LESSONS = ROOT / "lessons"
 # What shows of the cells that do not name a question.
 _ALONE = {"final_quiz": "Final quiz", "progress": "Your progress", "ways": "Ten ways to learn"}
 
@@ -37,7 +40,7 @@ def first_line(cell) -> str:
 
     Raises LessonError: the cell names a question or a lesson that the bank does not have.
     """
-    call = _call(cell)
+    call = quiz_call(cell)
     if call.func.id in _ALONE:
         return f"# {_ALONE[call.func.id]}"
     questions, title = _found(call)
@@ -50,14 +53,12 @@ def first_line(cell) -> str:
 
 def static_output(cell):
     """The output of one quiz cell."""
-    call = _call(cell)
+    call = quiz_call(cell)
     if call.func.id == "progress":
         return new_output("display_data", data=_of_nobody())
+    if call.func.id == "ways":
+        return new_output("display_data", data=_of_all_lessons())
     return new_output("display_data", data={"text/html": _asked(call)})
-
-
-def _call(cell) -> ast.Call:
-    return ast.parse(cell.source).body[-1].value
 
 
 def _found(call: ast.Call) -> tuple[list, str]:
@@ -70,7 +71,7 @@ def _found(call: ast.Call) -> tuple[list, str]:
 
 def _asked(call: ast.Call) -> str:
     if call.func.id == "final_quiz":
-        return static_html(draw(questions_of(load_banks()), n=10, seed=0), "Final quiz")
+        return static_html(draw(questions_of(load_banks()), n=FINAL, seed=0), "Final quiz")
     questions, title = _found(call)
     if call.func.id == "recap":
         return static_cards(questions, title.replace("Quiz", "Recap"))
@@ -82,3 +83,9 @@ def _of_nobody() -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
         panel = progress(Progress(Path(folder, "progress.json")))
         return {"text/html": panel._repr_html_(), "text/plain": str(panel)}
+
+
+def _of_all_lessons() -> dict[str, str]:
+    """The ten ways, as the sources have them now."""
+    shown = ways_of(learning_places(sorted(LESSONS.glob("[0-9][0-9]_*.py"))))
+    return {"text/html": shown._repr_html_(), "text/plain": str(shown)}
