@@ -77,6 +77,10 @@ class Backbones:
     seeds: tuple[int, ...]
     layers: Layers
 
+    def first(self, n: int) -> Backbones:
+        """The networks of the first ``n`` seeds."""
+        return Backbones(self.world, self.seeds[:n], [(w[:n], b[:n]) for w, b in self.layers])
+
 
 @dataclass(frozen=True)
 class Comparison:

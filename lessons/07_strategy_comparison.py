@@ -162,14 +162,17 @@ claim("the formulas agree with the simulation",
       figure=f"Bayes {task.bayes:.4f}, source factors alone {task.source_ceiling:.4f}")
 
 # %% [markdown]
-# Turn both dials. Colours are the labels, dots with the wrong colour for their side are flipped ones. Watch the border: a vertical border can be found by looking at the source factor, a horizontal one cannot.
+# Colours are the labels, dots with the wrong colour for their side are flipped ones.
+#
+# **Predict:** two dials turn the task. Which of them turns the border between the colours, and which of the two accuracies above the picture does it leave alone?
 
-# %% alt="Two dials, relatedness and label noise: the labels over the two kinds of factors, with the best possible accuracies"
+# %% tags=["dial"] alt="The labels of 600 examples over the source factor and the other factor, and the best accuracies that are possible"
+# Dial: relatedness and label noise
 def show_task(relatedness, label_noise):
     shown = Task(600, relatedness, label_noise)
     score = relatedness * source[:600] + (1 - relatedness**2) ** 0.5 * other[:600]
     flipped = torch.rand(600, generator=torch.Generator().manual_seed(0)) < label_noise
-    ax = plt.subplots(figsize=(4.6, 3.4))[1]
+    ax = plt.subplots(figsize=(4.6, 3.4), layout="constrained")[1]
     for side, colour, marker in [(True, plots.BLUE, "o"), (False, plots.ORANGE, "^")]:
         chosen = ((score > 0) ^ flipped) == side
         ax.scatter(source[:600][chosen], other[:600][chosen], s=9, c=colour, marker=marker)
@@ -177,9 +180,11 @@ def show_task(relatedness, label_noise):
            title=f"best rule {shown.bayes:.2f}, source factors alone {shown.source_ceiling:.2f}")
     return ax.figure
 
-dials = {"relatedness": FloatSlider(0.8, min=0, max=1, step=0.05),
-         "label_noise": FloatSlider(0.05, min=0, max=0.45, step=0.05, description="noise")}
-explore(show_task, **dials)
+explore(show_task, alt="Labels over the two kinds of factors, and the best accuracies",
+        relatedness=FloatSlider(0.8, max=1, step=0.05), label_noise=FloatSlider(0.05, max=0.45, step=0.05))
+
+# %% [markdown]
+# Turn the relatedness to 1 and then to 0, and watch the border: a vertical one can be found by looking at the source factor, a horizontal one cannot. Turn the noise up, and the limit comes down for everybody.
 
 # %% tags=["quiz"]
 quiz("07-bayes")
@@ -497,7 +502,7 @@ assert set(guesses.values()) <= set(STRATEGIES), f"choose from {list(STRATEGIES)
 
 # %%
 POINTS, RELATEDNESS = (20, 150, 1500), (0.0, 0.5, 0.8, 0.95, 1.0)
-few_tuning = pretrain(world, tuning_seeds[:4])
+few_tuning = tuning.first(4)
 with stopwatch() as watch:
     cells = strategy_map(POINTS, RELATEDNESS, backbones, few_tuning)
 claim("the map takes less than 60 seconds", watch.seconds < 60, timed=True,
@@ -558,9 +563,12 @@ for pair, guess in guesses.items():
 pd.DataFrame(verdicts).T.rename_axis(["points", "relatedness"])
 
 # %% [markdown]
-# Walk over the map. The dotted line is the Bayes accuracy.
+# Walk over the map. Whiskers are 95 % intervals, the dotted line is the Bayes accuracy.
+#
+# **Predict:** go up the column of 150 points, from an unrelated task to a fully related one. Whose bar grows most, and whose stands still?
 
-# %% alt="Two dials, training points and relatedness: accuracy of the five strategies in that field of the map"
+# %% tags=["dial"] alt="Accuracy of the five strategies in one field of the map, with intervals and the Bayes accuracy"
+# Dial: a field of the map, by points and relatedness
 def show_field(points, relatedness):
     cell = cells[points, relatedness]
     spans = {name: cell.interval(name) for name in STRATEGIES}
@@ -571,8 +579,11 @@ def show_field(points, relatedness):
     ax.set(xlim=(0.45, 1.05), title=f"{first} − {second}: {lead:.3f}")
     return ax.figure
 
-explore(show_field, points=SelectionSlider(options=POINTS, value=150),
+explore(show_field, alt="Accuracy of the five strategies", points=SelectionSlider(options=POINTS, value=150),
         relatedness=SelectionSlider(options=RELATEDNESS, value=0.8))
+
+# %% [markdown]
+# Training from scratch does not care how related the tasks are; the probe lives on it. Then turn the points up at a relatedness of 1, and watch it catch up.
 
 # %%
 redraws = []

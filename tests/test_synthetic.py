@@ -214,6 +214,13 @@ def test_same_seeds_same_figures_whoever_stands_beside():
     assert float(pair[1]) == pytest.approx(float(alone[0]), abs=0.003)  # rounding, not another run
 
 
+def test_the_first_backbones_are_those_of_the_first_seeds():
+    both, one = pretrain(WORLD, SEEDS[:2]).first(1), pretrain(WORLD, SEEDS[:1])
+    assert both.seeds == one.seeds
+    for kept, alone in zip(both.layers, one.layers, strict=True):
+        torch.testing.assert_close(kept, alone)
+
+
 def test_pretraining_learns_the_source_labels(backbones):
     # A new head on the frozen backbones: what they know about fresh points.
     score = run_strategy(STRATEGIES["linear probe"], Task(900, 1.0, 0.0), backbones[0], 8e-3)
