@@ -133,7 +133,7 @@ claim(
 
 # %% tags=["stepper"] alt="Step through one training step of a frozen network with a head: what changed after every line"
 # Step through: one training step
-def one_step(model, head, images, labels):  # a frozen backbone with its head, and eight photos
+def one_step(model, head, images, labels):  # a frozen backbone with its head, and ten photos
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # it knows the head and nothing else
     model.train()  # a switch in every module; no number moves
     scores = model(images)  # forward. See which tensors change, with no gradient in sight
@@ -149,7 +149,7 @@ def one_step(model, head, images, labels):  # a frozen backbone with its head, a
 from course_utils.stepper.show import step_through
 
 model = copy.deepcopy(start)
-step_through(one_step, model, find_head(model).module, *train.batch(slice(8)))
+step_through(one_step, model, find_head(model).module, *train.per_class(2).batch(slice(None)))
 
 # %% [markdown]
 # In the forward pass, before any loss or gradient exists. That is why neither `requires_grad=False` nor a smaller optimizer prevents it; only the mode does. The same line in eval mode moves nothing.

@@ -244,13 +244,13 @@ def _other(value) -> Look:
         return Look(cut(f"{name}: {value}", LONGEST))
     try:
         own = repr(value)
+        size = f", {len(value)} long" if hasattr(type(value), "__len__") else ""
     except Exception:  # a half-made object may not know how to describe itself
-        own = ""
+        return Look(name)
     if callable(value) and hasattr(value, "__name__"):
         return Look(f"{name} {value.__name__}")
-    if own and len(own) <= 80 and " at 0x" not in own and "\n" not in own:
+    if len(own) <= 80 and " at 0x" not in own and "\n" not in own:
         return Look(own)
-    size = f", {len(value)} long" if hasattr(type(value), "__len__") else ""
     return Look(f"{name}{size}")
 
 

@@ -231,17 +231,17 @@ class _Passes:
     def told(self, complete: bool) -> list[str]:
         """In words, a text for each step."""
         texts = []
-        following = [inside for _, inside in self._seen[1:]] + [{}]
-        for (line, inside), after in zip(self._seen, following, strict=True):
+        for number, (line, inside) in enumerate(self._seen):
+            after = self._seen[number + 1][1] if number + 1 < len(self._seen) else {}
             parts = []
             for loop in self._loops:
-                run, number = inside.get(loop) or after.get(loop) or (None, 0)
+                run, passes = inside.get(loop) or after.get(loop) or (None, 0)
                 if loop not in inside and line != loop.line:
                     continue
                 if run is None:
                     parts.append(f"the loop in line {loop.line} is over")
                     continue
                 of = f" of {run['passes']}" if complete else ""
-                parts.append(f"pass {number}{of} of the loop in line {loop.line}")
+                parts.append(f"pass {passes}{of} of the loop in line {loop.line}")
             texts.append(", ".join(parts))
         return texts

@@ -68,7 +68,11 @@ def read_source(function: Callable) -> Source:
         title=_title(function),
         code=tuple(code),
         notes=_notes(text, starts, shown),
-        ends={shown[start]: shown[line] for line, start in starts.items() if line != start},
+        ends={
+            shown[start]: shown[line]
+            for line, start in starts.items()
+            if shown[line] != shown[start]
+        },
         loops=_loops(tree, shown),
         _starts={first + line - 1: shown[start] for line, start in starts.items()},
     )
