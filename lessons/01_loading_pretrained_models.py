@@ -231,6 +231,37 @@ claim(
 model.load_state_dict(state)
 
 # %% [markdown]
+# `load_state_dict` copies each tensor of the file into the network's tensor of the same name, and it is **strict**: names and shapes have to agree. Let them disagree. The file is for a thousand classes, the new network for five.
+#
+# **Predict:** the head does not fit, so it raises an error. Has anything been loaded by then? And would `strict=False` have let it pass?
+#
+# Run the cell and go through it line by line, with the buttons or the arrow keys. All it shows was measured while the lines ran.
+
+# %% tags=["stepper"] alt="Step through loading a file whose head does not fit: what each line loads, refuses or prints"
+# Step through: a file that does not quite fit
+def load(path, network):  # the file from above; an untrained network for five classes
+    state = torch.load(path, weights_only=True)  # names and tensors. The network knows nothing of it
+    for strict in (True, False):  # the usual way, and the way that forums recommend
+        try:
+            network.load_state_dict(state, strict=strict)  # refused both times. What changed?
+        except RuntimeError:
+            print("refused, strict =", strict)
+    own = network.state_dict()  # the network's own tensors, by name
+    wrong = [name for name in state if state[name].shape != own[name].shape]  # what does not fit
+    for name in wrong:
+        del state[name]  # leave it out
+    result = network.load_state_dict(state, strict=False)  # names are missing, and now they may
+    print("not loaded:", result.missing_keys)  # read this, or you will never know
+
+
+from course_utils.stepper.show import step_through
+
+step_through(load, path, get_model(BACKBONE, num_classes=5))
+
+# %% [markdown]
+# The refused call had already copied all that fits: an error is no way back. And `strict=False` forgives missing and surplus *names*, never a wrong *shape*. It forgives them in silence, so read what it returns.
+
+# %% [markdown]
 # ### Why `weights_only=True`?
 # A `.pth` file is a zip with a **pickle** in it, and a pickle is a small program. Here is a file that pretends to be a model. Ours only prints; a stranger's need not.
 #
