@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
     "plots": set(),
     "maps": {"plots"},
+    "live": {"plots"},
     "mirror": set(),
     "petals": set(),
     "blossoms": {"petals"},

@@ -1,0 +1,108 @@
+"""Loss curves drawn while the training runs, over faint ones of the runs before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from course_utils.plots import PALETTE
+
+LEVELS = (0.001, 0.01, 0.1, 1, 10, 100)  # of the loss axis; what lies below is drawn on its edge
+FAINT = 0.5
+
+
+class _Run(NamedTuple):
+    name: str
+    colour: str
+    losses: tuple[float, ...]
+    accuracy: float | None  # None while it runs
+
+
+class LiveRuns:
+    """Training runs to compare by eye: the newest in full colour, up to five before it faint.
+
+    A generator that trains calls `draw` every few steps and yields the figure, and `finish` at the
+    end. A run that was abandoned on the way leaves no curve.
+
+    Parameters
+    ----------
+    steps : how many steps a run has; the width of the picture from the first step on
+    guessing : the loss of a network that knows nothing, ln(classes), in nats: a dotted line
+    keep : how many finished runs stay in the picture, at most five: there are no more colours
+        that every eye can tell apart
+
+    Raises
+    ------
+    ValueError : no steps, a loss of 0 or below, or another number of runs to keep
+    """
+
+    def __init__(self, steps: int, guessing: float, keep: int = 5) -> None:
+        if steps < 1 or guessing <= 0 or not 0 <= keep < len(PALETTE):
+            raise ValueError(
+                f"got {steps=}, {guessing=}, {keep=}; expected at least one step, a positive loss "
+                f"and 0 to {len(PALETTE) - 1} runs"
+            )
+        self.steps, self.guessing, self.keep = steps, guessing, keep
+        self._finished: list[_Run] = []
+
+    def draw(self, name: str, losses: Sequence[float]) -> Figure:
+        """The picture so far: a run called ``name`` with its ``losses`` in nats, one a step."""
+        return self._picture(self._run(name, losses, None))
+
+    def finish(self, name: str, losses: Sequence[float], accuracy: float) -> Figure:
+        """The last picture of a run, with its validation accuracy (0…1); the run is kept.
+
+        An earlier run of that name gives way to it.
+        """
+        run = self._run(name, losses, accuracy)
+        picture = self._picture(run)
+        self._finished = [*self._others(name), run]
+        return picture
+
+    def _run(self, name: str, losses: Sequence[float], accuracy: float | None) -> _Run:
+        others = self._others(name)
+        # A run keeps its colour as long as it is shown, so a new one takes a colour that is free.
+        free = [colour for colour in PALETTE if colour not in {run.colour for run in others}]
+        return _Run(name, free[0], tuple(losses), accuracy)
+
+    def _others(self, name: str) -> list[_Run]:
+        others = [run for run in self._finished if run.name != name]
+        return others[max(len(others) - self.keep, 0) :]
+
+    def _picture(self, newest: _Run) -> Figure:
+        # Axes in fixed places: a picture that comes every few steps has no time for a layout.
+        figure = plt.figure(figsize=(7.6, 2.9), layout="constrained")
+        figure.set_layout_engine("none")
+        left, right = figure.add_axes((0.07, 0.17, 0.55, 0.72)), figure.add_axes((0.65, 0, 0.34, 1))
+        others = self._others(newest.name)
+        for run in [*others, newest]:
+            faint = {"alpha": FAINT, "linewidth": 1} if run is not newest else {"linewidth": 2}
+            left.plot(
+                places, [max(loss, LEVELS[0]) for loss in run.losses], color=run.colour, **faint
+            )
+        left.axhline(self.guessing, color="0.4", linestyle=":")
+        left.set(yscale="log", ylim=(LEVELS[0] * 0.8, 200))
+        left.set(xlim=(0, self.steps + 1), xlabel="step")
+        left.set_yticks(LEVELS, [f"{level:g}" for level in LEVELS])  # 10² in mathematics is slow
+        left.yaxis.set_minor_locator(NullLocator())
+        left.set_title("training loss (dotted: guessing)")
+        _table(right, [newest, *others[::-1]], self.keep + 1)
+        return figure
+
+
+def _table(ax, runs: list[_Run], room: int) -> None:
+    """Name and validation accuracy of each run in its colour, the newest on top."""
+    ax.axis("off")
+    ax.set(xlim=(0, 1), ylim=(room + 0.3, -1.3))
+    ax.text(0.06, -0.8, "validation accuracy", va="center")
+    for place, run in enumerate(runs):
+        end = "…" if run.accuracy is None else f"{run.accuracy:.2f}"
+        ax.plot(
+            (0, 0.04), (place, place), color=run.colour, linewidth=2, alpha=FAINT if place else 1
+        )
+        ax.text(0.06, place, f"{end}  {run.name}", va="center", fontsize=9,
+                color="black" if place == 0 else "0.35")  # fmt: skip
