@@ -81,9 +81,8 @@ class LiveRuns:
         others = self._others(newest.name)
         for run in [*others, newest]:
             faint = {"alpha": FAINT, "linewidth": 1} if run is not newest else {"linewidth": 2}
-            left.plot(
-                places, [max(loss, LEVELS[0]) for loss in run.losses], color=run.colour, **faint
-            )
+            shown = [max(loss, LEVELS[0]) for loss in run.losses]
+            left.plot(range(1, len(shown) + 1), shown, color=run.colour, **faint)
         left.axhline(self.guessing, color="0.4", linestyle=":")
         left.set(yscale="log", ylim=(LEVELS[0] * 0.8, 200))
         left.set(xlim=(0, self.steps + 1), xlabel="step")
@@ -101,8 +100,7 @@ def _table(ax, runs: list[_Run], room: int) -> None:
     ax.text(0.06, -0.8, "validation accuracy", va="center")
     for place, run in enumerate(runs):
         end = "…" if run.accuracy is None else f"{run.accuracy:.2f}"
-        ax.plot(
-            (0, 0.04), (place, place), color=run.colour, linewidth=2, alpha=FAINT if place else 1
-        )
+        strength = FAINT if place else 1
+        ax.plot((0, 0.04), (place, place), color=run.colour, linewidth=2, alpha=strength)
         ax.text(0.06, place, f"{end}  {run.name}", va="center", fontsize=9,
                 color="black" if place == 0 else "0.35")  # fmt: skip
