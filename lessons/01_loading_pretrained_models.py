@@ -52,7 +52,7 @@ seed_everything(0)
 #
 # **Predict:** what will a network say that has never been told about this building, or about this course?
 
-# %%
+# %% alt="A photo that comes with scikit-learn: a Chinese palace with curved roofs behind trees"
 china = Image.fromarray(load_sample_image("china.jpg"))
 china.reduce(2)
 
@@ -62,7 +62,7 @@ PRETRAINED = WEIGHTS is not None       # False: no file to be had, random weight
 
 model = get_model(BACKBONE, weights=WEIGHTS).eval()
 
-# %%
+# %% alt="Bars: the five likeliest classes for the palace, with their probabilities in percent"
 pinned = course_weights(BACKBONE)
 preprocess, names = pinned.transforms(), pinned.meta["categories"]
 
@@ -324,7 +324,7 @@ rows = {
 }
 pd.DataFrame(rows).T
 
-# %%
+# %% alt="Two bar charts, one for each network: the side of the map falls from stage to stage, while the number of channels on top of the bars grows"
 figure, axes = plt.subplots(1, 2, figsize=(9.4, 2.8), layout="constrained", width_ratios=[1, 2])
 for ax, (title, network) in zip(axes, networks.items(), strict=True):
     found = activations(network, blank, stages(network))
@@ -452,7 +452,7 @@ pd.DataFrame(
     }
 )
 
-# %%
+# %% alt="Bars with intervals: for each of the five flowers, the share of photos that the old head calls a daisy"
 called = {
     flower: wilson(int((group.called == "daisy").sum()), len(group))
     for flower, group in by_flower
@@ -524,7 +524,7 @@ for step, image in {"photo": flower, "resized": resized, "cropped": cropped}.ite
 for step, image in {"scaled": scaled, "normalised": by_hand}.items():
     print(f"{step:11} {tuple(image.shape)}, from {image.min():.2f} to {image.max():.2f}")
 
-# %%
+# %% alt="Four pictures of one flower: the photo, resized, cropped, normalised"
 figure, axes = plt.subplots(1, 4, figsize=(9.4, 2.4), layout="constrained")
 shown = by_hand.permute(1, 2, 0)
 shown = (shown - shown.min()) / (shown.max() - shown.min())  # a screen has no negative light
@@ -604,7 +604,7 @@ same_answer = {w: wilson((said[w] == said["right"]).sum().item(), len(labels)) f
 daisy = {w: wilson((said[w][daisies] == 985).sum().item(), daisies.sum().item()) for w in ways}
 new_head = {way: wilson(hits[way].sum(), len(hits[way])) for way in ways}
 
-# %%
+# %% alt="Three bar charts with intervals, a bar for each way to prepare photos: how often the old head answers as with the right way, how many daisies it calls daisy, and the accuracy of a new head trained on the same mistake"
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 3), sharey=True, layout="constrained")
 panels = {
     "old head: same answer\nas with the right way": same_answer,
@@ -680,7 +680,7 @@ for side in sizes:
     first = head.module(vectors[truth == 0]).argmax(dim=1)  # class 0 of ours: daisy
     daisy_at.append(wilson((first == 985).sum().item(), len(first)))
 
-# %%
+# %% alt="Two curves with intervals over the pixels a side: daisies that the old head calls daisy, and the validation accuracy of a new head"
 ax = plots.curve(sizes, daisy_at, label="old head: daisies called daisy")
 scores = [wilson(size_hits[side].sum(), len(val)) for side in sizes]
 plots.curve(sizes, scores, label="new head: validation accuracy", ax=ax)
@@ -709,7 +709,7 @@ quiz("01-preprocessing")
 #
 # **First layer.** The one place where weights live in colour space and can be shown as pictures.
 
-# %%
+# %% alt="The filters of the first layer as small coloured tiles, the strongest first: edges at several angles, colour blobs, and at the end nearly empty ones"
 from course_utils.lens import first_layer_filters
 
 kernels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).weight.detach()
@@ -728,7 +728,7 @@ print(f"{len(kernels)} filters of {tuple(kernels.shape[1:])}; {dead} weigh next 
 #
 # **Deeper, weights say nothing to the eye.** So look at what they *do*: activation maps, one for each channel. We take the last stage of each map size, and the six channels that fire strongest on our sample flower.
 
-# %%
+# %% alt="A grid of grey maps, one row a depth and in it the six channels that answer most: fine outlines of the flower first, coarse blocks at last"
 seen = activations(model, by_hand[None], stages(model))
 depths = {maps.shape[-1]: name for name, maps in seen.items()}  # the last stage of each size
 grid, titles = [], []

@@ -262,7 +262,7 @@ print(f"{by_hand / 1e6:.1f} MB kept for the backward pass, in {len(sizes.keys() 
 #
 # **Predict:** the head alone needs next to nothing. How many of the megabytes do 64 values bring back?
 
-# %%
+# %% alt="Bars in MB: what ResNet-18 saves for backward when everything learns, when the head only learns, and when one bias of the first BatchNorm learns as well"
 from course_utils.memory import saved_activation_bytes
 
 megabytes = {"everything": saved_activation_bytes(resnet, images, labels) / 1e6}
@@ -314,7 +314,7 @@ for name, net in {"resnet18": resnet, BACKBONE: model}.items():
         rows[part] = {"trainable values": count(net).trainable_values, "saved MB": total / 1e6}
     saved[name] = pd.DataFrame(rows).T.iloc[::-1]
 
-# %%
+# %% alt="Bar charts, one for each network: MB saved for backward, by the first stage that learns; less and less towards the head"
 widths = [len(table) for table in saved.values()]
 figure, axes = plt.subplots(1, len(saved), figsize=(8.6, 3), sharey=True, squeeze=False,
                             width_ratios=widths, layout="constrained")
@@ -396,7 +396,7 @@ for _ in range(5):
     times.append([full.seconds, head_only.seconds, forward.seconds])
 full_ms, head_ms, forward_ms = 1000 * torch.tensor(times)[1:].min(dim=0).values
 
-# %%
+# %% alt="Bars in milliseconds: a full step, a step of the head only, and the forward pass alone"
 plots.bars({"full step": full_ms, "head-only step": head_ms, "forward pass alone": forward_ms},
            unit=" ms").set_title(f"ResNet-18, one step on {BATCH} images")
 times_fewer, times_sooner = count(net).values / count(net).trainable_values, full_ms / head_ms
@@ -433,7 +433,7 @@ for _ in range(2):
         seconds[part].append(watch.seconds)
 costs = model_saved.assign(**{"ms a step": [1000 * min(seconds[p]) for p in model_saved.index]})
 
-# %%
+# %% alt="Three falling curves over the first stage that learns, in percent of training everything: the columns of the table above"
 percent = 100 * costs / costs.iloc[0]
 ax = percent.plot(style=["o-", "s-", "^:"], markersize=4, figsize=(8.2, 3.2))
 ax.tick_params(axis="x", labelsize=8)

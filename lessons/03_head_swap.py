@@ -307,7 +307,7 @@ loss.backward()
 # %% [markdown]
 # Only the head's weight and bias hold a gradient. Now the oldest test in the book: **overfit one batch**. If a network cannot learn eight pictures by heart, more pictures will not help it.
 
-# %%
+# %% alt="A curve: the loss on the one batch, step by step, and a dotted line at the loss of a head that knows nothing"
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-2)
 before, losses = snapshot(model), []
 for _ in range(15):
@@ -635,7 +635,7 @@ asked = photo.features.repeat(1000, 1).to(next(head.parameters()).device)
 with torch.no_grad():
     answers = {mode: head.train(mode == "train")(asked).softmax(1) for mode in ("eval", "train")}
 
-# %%
+# %% alt="A histogram of the probability that train mode gives to one class, a thousand times, and a line where eval mode puts it every time"
 favourite = answers["eval"][0].argmax()
 eval_answer = answers["eval"][:, favourite].cpu()
 train_answer = answers["train"][:, favourite].cpu()
@@ -657,7 +657,7 @@ claim(
 # %% [markdown]
 # Forget `eval()` at prediction time and that is what your users get: another answer each time they ask. Now, is the dropout worth keeping? **Predict:** which p is best here?
 
-# %%
+# %% alt="Bars with intervals: validation accuracy of a head without dropout and with three rates of it"
 rates = (0.0, 0.2, 0.5, 0.8)
 runs = {
     f"p = {p}": try_heads(lambda p=p: nn.Sequential(nn.Dropout(p), nn.Linear(WIDTH, 5)))[1]
@@ -805,7 +805,7 @@ claim(
 #
 # Does it matter further up? We compare the answers of the whole network on these 25 grey images. Reference: three channels, ImageNet's normalisation. And as a third candidate a slip that is often seen: the *mean* of the three slices instead of their sum.
 
-# %%
+# %% alt="Two bars: how often the network with one input channel names the class of the reference, with the slices summed and with their mean"
 parent, _, attribute = name.rpartition(".")
 with torch.no_grad():
     reference = network(by_channel).argmax(dim=1)

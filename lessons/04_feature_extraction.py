@@ -163,7 +163,7 @@ quiz("04-drift")
 # ## The same loop, standing still
 # `fit` is that loop with four repairs. The photos were decoded **once**, into one `uint8` tensor; memory is laid out channels-last, which the CPU's convolutions prefer; frozen modules stay in `eval()`; and the head that is kept is that of the best validation epoch. Its source is short: open it with `fit??`. (`fused=True` asks for Adam in one kernel: the same formula with less overhead a step.)
 
-# %%
+# %% alt="Curves over the epochs: loss and accuracy of the frozen network with a new head, on training and on validation photos"
 from course_utils.training import fit
 
 frozen = copy.deepcopy(start)
@@ -243,7 +243,7 @@ quiz("04-caching")
 # ### What it saves
 # Fairness first: the frozen loop started from decoded photos, so there we compare from decoded photos. The tutorial's loop decodes as it goes, so there the cached loop pays for its decoding too.
 
-# %%
+# %% alt="Bars in seconds: the tutorial's loop, the frozen one, the cached one with decoding and its one pass, and the part of it that trains the head"
 from course_utils.images import decode
 
 files = [path for path, _ in train_folder.samples + val_folder.samples]
@@ -320,7 +320,7 @@ knn = {k: knn_probe(train_features, k=k).score(X, y) for k in [1, 3, 5, 11]}
 print("logistic regression, by C:", {C: round(score, 3) for C, score in linear.items()})
 print("nearest neighbours, by k: ", {k: round(score, 3) for k, score in knn.items()})
 
-# %%
+# %% alt="Bars with intervals: validation accuracy of a linear layer, of logistic regression and of nearest neighbours"
 from course_utils.stats import wilson
 
 best_C, best_k = max(linear, key=linear.get), max(knn, key=knn.get)
@@ -357,7 +357,7 @@ for n in sizes:
     train_curve.append(mean_interval([p.score(s.features, s.labels) for p, s in pairs]))
     val_curve.append(mean_interval([p.score(X, y) for p in probes]))
 
-# %%
+# %% alt="Two curves with intervals over the training photos a class: accuracy on the training photos, and on the validation photos"
 ax = plots.curve(sizes, train_curve, label="on the training photos")
 plots.curve(sizes, val_curve, label="on the validation photos", ax=ax)
 ax.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="training photos a class")
@@ -380,7 +380,7 @@ claim("training accuracy is highest where validation accuracy is lowest",
 #
 # Nor is "a couple of epochs will do". On cached features an epoch costs nothing, so watch a few dozen of them on the smallest set.
 
-# %%
+# %% alt="Curves over sixty epochs from few photos: loss and accuracy, on training and on validation photos"
 few = train_features.per_class(sizes[0], seed=0)
 torch.manual_seed(0)
 small_head = nn.Linear(few.features.shape[1], len(flowers.classes))
@@ -420,7 +420,7 @@ claim("the probe reaches a test accuracy of at least 0.84", result.mean >= 0.84,
 # %% [markdown]
 # Where does it go wrong? A **confusion matrix** counts each pair of truth (row) and prediction (column).
 
-# %%
+# %% alt="A table in colours: how many test photos of each flower were taken for which"
 from sklearn.metrics import confusion_matrix
 
 matrix = confusion_matrix(test.labels, predicted)
@@ -445,7 +445,7 @@ plots.image_grid(test.images[worst], titles);
 # ### Can you trust its confidence?
 # A classifier that says "90 %" should be right nine times in ten. Sort the test photos by confidence, cut them into equal groups, and compare what it said with how often it was right. On the diagonal, confidence means what it says; below it, the classifier boasts; above it, it is too modest.
 
-# %%
+# %% alt="A reliability diagram: accuracy against confidence, bin by bin, beside the diagonal on which both are equal"
 plots.reliability(confidence, correct)
 gap = (confidence.mean() - correct.double().mean()).item()
 print(f"mean confidence {confidence.mean():.3f}, accuracy {correct.double().mean():.3f}: "

@@ -136,7 +136,7 @@ for rate in rates:
         sweep[rate].append(fine_tune(model, groups, few[seed], seed))
 {rate: [round(score, 3) for score in scores] for rate, scores in sweep.items()}
 
-# %%
+# %% alt="A curve with intervals: validation accuracy over the learning rate, from the checkpoint; a dashed line marks training from scratch"
 scratch = []
 for seed in seeds[:3]:
     torch.manual_seed(seed)
@@ -233,7 +233,7 @@ quiz("05-groups")
 # ## Find a rate before you train
 # A sweep asks for a whole run at each rate. The **range test** asks for one batch at each: raise the rate a little after every step, note the loss, and see where it explodes. In the picture the dots are single batches, the line is their running mean. Afterwards `lr_find` puts model and optimizer back.
 
-# %%
+# %% alt="Dots and a smoothed line: the loss of each step while the learning rate rises; a dashed line marks the best rate of the sweep"
 model = fresh(SEED)
 untouched = snapshot(model)
 optimizer = torch.optim.Adam(model.parameters())
@@ -257,7 +257,7 @@ claim("afterwards the model is as it was, to the last bit", not surgery.changed(
 # ### A schedule, and when to stop
 # A **schedule** lowers the rate while training goes on: long steps first, short ones to settle. PyTorch's schedulers multiply each group's own rate, so the ratio of the two stays. And which epoch's weights do you keep? Those that did best on the **validation** photos: that is `fit` as it is by default.
 
-# %%
+# %% alt="Curves over the epochs: loss and accuracy, on training and on validation photos"
 epochs = max(3, EPOCHS + 2)
 model = fresh(seeds[0])
 optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4), fused=True)
@@ -421,7 +421,7 @@ print([round(max(run.val_accuracy), 3) for run in runs.values()])
 #
 # Two ways to look. *Weight drift*: the length of the change over the length of the weights. And **CKA**: show both networks the same photos and compare what a stage makes of them; 1 means that the photos lie to each other as before.
 
-# %%
+# %% alt="Two charts over the stages from input to output: how far the weights moved, for three seeds, and how similar the features are to those of the checkpoint (CKA)"
 from course_utils.lens import cka, stage_features, weight_drift
 
 drift = pd.DataFrame([weight_drift(snapshot(probes[seed]), tuned[seed]) for seed in tuned])
@@ -464,7 +464,7 @@ print(f"distance squared {distance.item():.2f}, penalty {penalty.item():.4f}")
 #
 # **Predict:** the last three stages and the head learn. By what factor does an epoch get shorter, and how different are the weights?
 
-# %%
+# %% alt="Two bars in seconds: an epoch of the plain loop, and of the one that runs the frozen front once"
 from course_utils.prefix import fit_cached
 
 plain = copy.deepcopy(probes[seeds[0]])
@@ -569,7 +569,7 @@ for alpha in alphas:
 # %% tags=["place"]
 # place: dial("interpolation")
 
-# %%
+# %% alt="Two curves with intervals: accuracy along the line from the probe to the fine-tuned network, on photos as trained and on shifted ones"
 ax = plots.curve(alphas, line["as trained"], label="photos as trained")
 plots.curve(alphas, line["shifted"], label="shifted", ax=ax)
 ax.set(xlabel="share of the way from probe (0) to fine-tuned (1)", ylim=(0, 1))

@@ -240,7 +240,7 @@ paths[32].iloc[:, :6].round(3)
 # %% [markdown]
 # One row a batch, one column a layer. All layers and all batches of 4 as a picture, and the mean over layers for the three sizes:
 
-# %%
+# %% alt="Left, a map in colours: drift of each BatchNorm layer, batch by batch. Right, curves of its mean over the photos seen, one for each batch size"
 figure, (map_axis, axis) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 picture = map_axis.imshow(paths[4].T, aspect="auto", cmap="viridis")
 map_axis.set(xlabel="batches of 4 seen", ylabel="BatchNorm layer, input on top", title="drift")
@@ -308,7 +308,7 @@ runs = pd.DataFrame(runs)
 runs["lost"] = runs["standing still"] - runs["drifting"]
 runs.groupby("batches", sort=False).mean().round(3)
 
-# %%
+# %% alt="Bars with paired intervals: accuracy lost to drift, for each batch size; a line marks zero"
 lost = {name: mean_interval(runs["lost"][runs["batches"] == name]) for name in arms}
 ax = plots.bars({name: i.mean for name, i in lost.items()},
                 errors={name: (i.low, i.high) for name, i in lost.items()})
@@ -447,7 +447,7 @@ for seed in seeds:
 shifted = pd.DataFrame(shifted)
 shifted.round(3)
 
-# %%
+# %% alt="Bars with intervals: validation accuracy on the photos and on those of the poor camera, with the old and with new statistics"
 spans = {name: mean_interval(shifted[name]) for name in shifted}
 ax = plots.bars({name: i.mean for name, i in spans.items()},
                 errors={name: (i.low, i.high) for name, i in spans.items()})
@@ -466,7 +466,7 @@ claim("recalibration brings back more than half of that on every seed, without a
 #
 # **Too few photos, or the wrong mixture.** The new statistics are only as good as the images they come from.
 
-# %%
+# %% alt="Bars: accuracy with the poor camera when the new statistics come from all photos, from eight, and from roses only"
 poor_photos = poor_camera(subset)
 attempts = {f"all {len(subset)} photos": poor_photos, "8 photos": poor_photos[:8],
             "roses only": poor_photos[poor_photos.labels == flowers.classes.index("roses")]}

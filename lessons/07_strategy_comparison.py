@@ -115,7 +115,7 @@ quiz("07-naive")
 #
 # Turn one factor and hold the others still: all six observed numbers move, and some of them bend.
 
-# %%
+# %% alt="Six wavy curves: what is observed while the first factor goes from one end to the other"
 one_factor = torch.zeros(200, world.size)
 one_factor[:, 0] = torch.linspace(-3, 3, 200)
 
@@ -322,7 +322,7 @@ claim("five strategies, tuned and judged on all seeds, in less than 10 seconds",
 # ## Two sizes, two orders
 # **Predict:** on a fully related task with 900 labelled points, how many points of accuracy is pretraining worth? And with 50?
 
-# %%
+# %% alt="Two bar charts with intervals, for many and for few training points: accuracy of the five strategies; a dotted line marks the best possible"
 few = compare(Task(points=50), backbones, tuning)
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained", sharex=True)
@@ -390,7 +390,7 @@ claim("the turn itself is more than luck: the change of the difference, seed by 
 #
 # **Predict:** somebody compares all strategies at one common learning rate. Does it matter which one?
 
-# %%
+# %% alt="Five curves with intervals, one for each strategy: accuracy with few points over the learning rate"
 grid = {name: {rate: run_strategy(strategy, few.task, backbones, rate) for rate in RATES}
         for name, strategy in STRATEGIES.items()}
 
@@ -508,7 +508,7 @@ with stopwatch() as watch:
 claim("the map takes less than 60 seconds", watch.seconds < 60, timed=True,
       figure=f"{len(cells)} comparisons in {watch.seconds:.0f} s")
 
-# %%
+# %% alt="A map in colours: the strategy with the highest mean accuracy for each number of training points and each relatedness, with its lead; hatched where the lead may be chance"
 from course_utils.maps import winner_map
 
 winners = {pair: cell.winner() for pair, cell in cells.items()}

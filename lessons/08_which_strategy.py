@@ -115,7 +115,7 @@ quiz("08-grid")
 # ## What the grid says
 # **Predict:** in which of the twelve places (four sizes, three kinds of picture) is the usual advice the best of the five? Where does *from scratch* win?
 
-# %%
+# %% alt="Three charts, one for each domain: test accuracy of the five strategies, with intervals, over the training photos a class"
 import matplotlib.pyplot as plt
 
 axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")[1]
@@ -158,7 +158,7 @@ table["verdict"].unstack()
 # %% [markdown]
 # Two more things belong beside such a table. One is the price:
 
-# %%
+# %% alt="Bars in seconds: the training time of each strategy with the most photos"
 seconds = {name: grid.seconds(name, grid.photos[-1], "photos") for name in grid.strategies}
 ax = plots.bars(seconds, unit=" s")
 ax.set_title(f"training time with {grid.photos[-1]} photos a class, one thread");
@@ -650,7 +650,7 @@ claim("the best validation score of many promises too much, on average over ten 
 # %% [markdown]
 # **Case 15.** "Transfer learning is magic: without a single training photo, the network finds our daisies." For each flower, the share of photos that the *old* head, with its thousand ImageNet classes, calls a daisy:
 
-# %% tags=["bug"]
+# %% tags=["bug"] alt="Bars: for each of the five flowers, the share of photos that the old head calls a daisy"
 original = find_head(get_model(BACKBONE, weights=WEIGHTS)).module
 with torch.no_grad():
     named = original(val_features.features).argmax(1)
