@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 
 import assemble
 import build_notebooks
@@ -11,8 +12,9 @@ import quiz_cells
 from assemble import lesson_notebook, lesson_with_solutions
 from fingerprint import fingerprint
 from lesson_source import Course, LessonError, read_cells
+from nbconvert import HTMLExporter
 from nbformat.v4 import new_output
-from outputs import clean_outputs, output_problems
+from outputs import clean_outputs, nameless_pictures, output_problems, outputs_hash
 from PIL import Image
 
 from course_utils.quiz.bank import load_banks
@@ -382,6 +384,54 @@ def test_charts_stay_pixel_for_pixel_in_fewer_bytes():
     assert len(packed) < len(cell.outputs[0].data["image/png"]) / 10
     same = Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGBA")
     assert same.tobytes() == chart.tobytes()
+
+
+PLOT = """# %%
+from IPython.display import display
+from PIL import Image
+
+display(Image.new("RGB", (8, 8), "red"))
+"""
+
+
+def test_a_picture_takes_its_cell_s_text_along(write_lesson):
+    lesson = write_lesson(HEAD + PLOT.replace("# %%", "# %% alt=\"A 'red' square\""))
+    build_notebooks.build(lesson, lesson.parent, COURSE)
+    file = lesson.parent / "04_tiny_lesson.ipynb"
+    (output,) = build_notebooks.read(file).cells[-1].outputs
+    assert output.metadata["image/png"]["alt"] == "A 'red' square"
+    page, _ = HTMLExporter(template_name="classic").from_filename(str(file))
+    assert re.search(r'<img[^>]*alt="A \'red\' square"', page)
+    assert build_notebooks.check([lesson], lesson.parent, COURSE) == []
+    # A notebook from before: its text comes in without a run.
+    stored = build_notebooks.read(file)
+    stored.cells[-1].outputs[0].metadata = {}
+    stored.metadata.course.outputs = outputs_hash(stored)
+    nbformat.write(stored, file)
+    (problem,) = build_notebooks.check([lesson], lesson.parent, COURSE)
+    assert "without a text for those who cannot see it" in problem
+    assert build_notebooks.build(lesson, lesson.parent, COURSE) == "unchanged, not executed"
+    assert build_notebooks.check([lesson], lesson.parent, COURSE) == []
+
+
+def test_a_picture_without_a_text_is_refused(write_lesson):
+    lesson = write_lesson(HEAD + PLOT)
+    with pytest.raises(LessonError, match=r"display\(Image.*put alt=.* on its # %% line"):
+        build_notebooks.build(lesson, lesson.parent, COURSE)
+
+
+@pytest.mark.parametrize(
+    ("page", "found"),
+    [
+        ('<img src="data:image/png;base64,AA">', 1),
+        ('<img src="data:image/png;base64,AA" alt="Bars"><b>1</b>', 0),
+        ("<table></table>", 0),
+    ],
+)
+def test_pictures_inside_html_need_a_text_too(page, found):
+    cell = nbformat.v4.new_code_cell("show", id="04-001")
+    cell.outputs = [new_output("display_data", data={"text/html": page})]
+    assert len(nameless_pictures(nbformat.v4.new_notebook(cells=[cell]))) == found
 
 
 def test_bars_and_widgets_do_not_reach_the_file():

@@ -17,7 +17,13 @@ from assemble import lesson_notebook
 from execute import execute
 from fingerprint import fingerprint
 from lesson_source import QUIZ, ROOT, Course, LessonError, read_course, tags
-from outputs import clean_outputs, output_problems, outputs_hash
+from outputs import (
+    clean_outputs,
+    name_pictures,
+    nameless_pictures,
+    output_problems,
+    outputs_hash,
+)
 from places import FILE, as_text, learning_places
 from quiz_cells import fill_quiz_cells, static_output
 
@@ -41,7 +47,7 @@ def build(lesson: Path, folder: Path, course: Course, *, force: bool = False) ->
             raise LessonError(f"{lesson.stem}: keep what load_flowers returns in a variable")
         _keep_outputs(notebook, data or "none", print_of_code)
         done = f"executed on {data or 'no flowers'}"
-    problems = output_problems(notebook)
+    problems = output_problems(notebook) + nameless_pictures(notebook)
     if problems:
         raise LessonError(f"{lesson.stem} is not fit to publish:\n  " + "\n  ".join(problems))
     write(notebook, target)
@@ -63,6 +69,7 @@ def _take_outputs(notebook, stored) -> None:
     for count, target in enumerate(targets, start=1):
         if QUIZ not in tags(target):
             target.outputs = [_counted(output, count) for output in next(waiting).outputs]
+            name_pictures(target)
         target.execution_count = count
     fill_quiz_cells(notebook)
     mark = dict(stored.metadata["course"], outputs=outputs_hash(notebook))
@@ -79,6 +86,7 @@ def _keep_outputs(notebook, data: str, print_of_code: str) -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code, start=1):
         cell.outputs = clean_outputs(cell, count)
+        name_pictures(cell)
         cell.execution_count = count
     fill_quiz_cells(notebook)
     # The kernel wrote its exact version here: it would differ on every machine.
@@ -129,6 +137,7 @@ def _check_one(lesson: Path, target: Path, course: Course) -> list[str]:
     stored = read(target)
     mark = stored.metadata.get("course", {})
     problems = _source_problems(expected, stored) + output_problems(stored)
+    problems += nameless_pictures(stored)
     if mark.get("fingerprint") != fingerprint(expected):
         problems.append("stale: its code, or a module it imports, changed since it was executed")
     if mark.get("outputs") != outputs_hash(stored):

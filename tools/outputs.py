@@ -17,6 +17,7 @@ CLAIM = "application/vnd.course.claim+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _PROGRESS = re.compile(r"^.*(\r|\d+%\|).*$\n?", re.MULTILINE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
+_NAMELESS = re.compile(r"<img(?![^>]*\salt=)[^>]*>")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -82,6 +83,36 @@ def _has_picture(output) -> bool:
         return False
     text = "".join(value for value in output.data.values() if isinstance(value, str))
     return any(kind.startswith("image/") for kind in output.data) or "data:image/" in text
+
+
+def name_pictures(cell) -> None:
+    """Give every picture of the cell the cell's alt text, in the place where IPython puts one.
+
+    nbconvert's classic template reads it there. JupyterLab 4.6 gives no alt text to a picture from
+    anywhere (https://github.com/jupyter/enhancement-proposals/issues/120); a dial, which is HTML,
+    has its own.
+    """
+    for output in cell.outputs if cell.metadata.get("alt") else []:
+        for kind in _pictures(output):
+            output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": cell.metadata["alt"]}
+
+
+def nameless_pictures(notebook) -> list[str]:
+    """The cells with a picture that has no alt text, one sentence each."""
+    told = 'a picture without a text for those who cannot see it: put alt="…" on its # %% line'
+    found = []
+    for cell in notebook.cells:
+        outputs = cell.get("outputs", [])
+        named = [o.metadata.get(kind, {}).get("alt") for o in outputs for kind in _pictures(o)]
+        page = "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+        if not all(named) or _NAMELESS.search(page):
+            found.append(f"cell {cell.id} ({cell.source.strip().splitlines()[-1][:60]!r}): {told}")
+    return found
+
+
+def _pictures(output) -> list[str]:
+    """The MIME types of an output that are pictures."""
+    return [kind for kind in output.get("data", {}) if kind.startswith("image/")]
 
 
 def outputs_hash(notebook) -> str:
