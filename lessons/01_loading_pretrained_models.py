@@ -52,7 +52,7 @@ seed_everything(0)
 #
 # **Predict:** what will a network say that has never been told about this building, or about this course?
 
-# %% alt="A photo that comes with scikit-learn: a Chinese palace with curved roofs behind trees"
+# %% alt="A photo that comes with scikit-learn: a Chinese palace with several curved roofs, among trees beside a lake"
 china = Image.fromarray(load_sample_image("china.jpg"))
 china.reduce(2)
 
@@ -709,7 +709,7 @@ quiz("01-preprocessing")
 #
 # **First layer.** The one place where weights live in colour space and can be shown as pictures.
 
-# %% alt="The filters of the first layer as small coloured tiles, the strongest first: edges at several angles, colour blobs, and at the end nearly empty ones"
+# %% alt="The filters of the first layer as small coloured tiles with their strength, the strongest first: stripes at several angles, spots of colour, and at the end some of almost no strength"
 from course_utils.lens import first_layer_filters
 
 kernels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).weight.detach()
@@ -728,7 +728,7 @@ print(f"{len(kernels)} filters of {tuple(kernels.shape[1:])}; {dead} weigh next 
 #
 # **Deeper, weights say nothing to the eye.** So look at what they *do*: activation maps, one for each channel. We take the last stage of each map size, and the six channels that fire strongest on our sample flower.
 
-# %% alt="A grid of grey maps, one row a depth and in it the six channels that answer most: fine outlines of the flower first, coarse blocks at last"
+# %% alt="A grid of maps in colours, one row a depth and in it the six channels that answer most: fine outlines of the flower first, a few coarse squares at last"
 seen = activations(model, by_hand[None], stages(model))
 depths = {maps.shape[-1]: name for name, maps in seen.items()}  # the last stage of each size
 grid, titles = [], []

@@ -308,7 +308,7 @@ runs = pd.DataFrame(runs)
 runs["lost"] = runs["standing still"] - runs["drifting"]
 runs.groupby("batches", sort=False).mean().round(3)
 
-# %% alt="Bars with paired intervals: accuracy lost to drift, for each batch size; a line marks zero"
+# %% alt="Bars with paired intervals: accuracy lost to drift, for three batch sizes and for batches sorted by class; a line marks zero"
 lost = {name: mean_interval(runs["lost"][runs["batches"] == name]) for name in arms}
 ax = plots.bars({name: i.mean for name, i in lost.items()},
                 errors={name: (i.low, i.high) for name, i in lost.items()})
@@ -447,7 +447,7 @@ for seed in seeds:
 shifted = pd.DataFrame(shifted)
 shifted.round(3)
 
-# %% alt="Bars with intervals: validation accuracy on the photos and on those of the poor camera, with the old and with new statistics"
+# %% alt="Bars with intervals: validation accuracy with the good camera, with the poor one, and with the poor one after recalibration"
 spans = {name: mean_interval(shifted[name]) for name in shifted}
 ax = plots.bars({name: i.mean for name, i in spans.items()},
                 errors={name: (i.low, i.high) for name, i in spans.items()})

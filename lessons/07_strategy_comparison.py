@@ -115,7 +115,7 @@ quiz("07-naive")
 #
 # Turn one factor and hold the others still: all six observed numbers move, and some of them bend.
 
-# %% alt="Six wavy curves: what is observed while the first factor goes from one end to the other"
+# %% alt="Six bent lines: what is observed while the first factor goes from one end to the other"
 one_factor = torch.zeros(200, world.size)
 one_factor[:, 0] = torch.linspace(-3, 3, 200)
 
