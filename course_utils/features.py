@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +13,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from course_utils.images import ImageSet, index_batches, per_class_index
-from course_utils.runtime import cache_dir, pick_device, progress
+from course_utils.kept import kept, key_of
+from course_utils.runtime import pick_device, progress
 from course_utils.surgery import find_head
 
 
@@ -86,13 +85,17 @@ def embed(
     """
     if len(images) == 0:
         raise ValueError("got an empty ImageSet; there is nothing to embed")
-    path = cache_dir() / "features" / f"{_fingerprint(model, images)}.pt" if cache else None
-    features = _read(path, len(images))
-    if features is None:
-        device = pick_device(device)
-        model.to(device, memory_format=torch.channels_last).eval()
-        features = _run(model, images, batch_size, device)
-        _write(path, features)
+
+    def run() -> torch.Tensor:
+        chosen = pick_device(device)
+        model.to(chosen, memory_format=torch.channels_last).eval()
+        return _run(model, images, batch_size, chosen)
+
+    if not cache:
+        return FeatureSet(run(), images.labels, images.classes)
+    # Features do not depend on the head: another one finds them again.
+    key = key_of(model, images.images, without=find_head(model).name + ".")
+    features = kept(f"features/{key}.kept", run, lambda f: f.ndim == 2 and len(f) == len(images))
     return FeatureSet(features, images.labels, images.classes)
 
 
@@ -157,38 +160,3 @@ def knn_probe(train: FeatureSet, *, k: int = 5) -> KNeighborsClassifier:
         raise ValueError(f"got k={k}; expected 1 <= k <= {len(train)}, the training examples given")
     probe = KNeighborsClassifier(n_neighbors=k, metric="cosine")
     return probe.fit(train.features.numpy(), train.labels.numpy())
-
-
-def _fingerprint(model: nn.Module, images: ImageSet) -> str:
-    head = find_head(model).name + "."  # features do not depend on the head: leave it out
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(type(model).__name__.encode())
-    for name, value in model.state_dict().items():
-        if not name.startswith(head):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy())
-    digest.update(images.images.contiguous().numpy())
-    return digest.hexdigest()
-
-
-def _read(path, expected: int) -> torch.Tensor | None:
-    """The cached features, or None if there are none that can be used."""
-    if path is None or not path.exists():
-        return None
-    try:
-        features = torch.load(path, weights_only=True)
-    except Exception:  # a damaged file is only a cache miss: it is written anew
-        return None
-    return features if features.ndim == 2 and len(features) == expected else None
-
-
-def _write(path, features: torch.Tensor) -> None:
-    if path is None:
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        torch.save(features, partial)
-        partial.replace(path)  # atomic: another notebook never reads half a file
-    except OSError as error:
-        print(f"Features could not be kept on disk ({error}): next time they are computed again.")

@@ -1,6 +1,6 @@
-"""Look inside a network: filters, activation maps, what excites a channel, and what changed.
+"""Look inside a network: filters, activation maps, features of every stage, and what changed.
 
-Functions return tensors; `plots` draws them.
+Functions return tensors; `plots` draws them. What excites a channel is found by `survey`.
 """
 
 from __future__ import annotations
@@ -106,60 +106,6 @@ def stage_features(
         for name, maps in activations(model, batch, chosen).items():
             rows[name].append(pooled(maps))
     return {name: torch.cat(parts) for name, parts in rows.items()}
-
-
-@torch.no_grad()
-def top_patches(
-    model: nn.Module,
-    images: ImageSet,
-    module: nn.Module,
-    channels: list[int],
-    *,
-    k: int = 6,
-    patch: int = 48,
-    batch_size: int = 16,
-    device=None,
-) -> torch.Tensor:
-    """The image patches that excite each channel most: uint8 [len(channels), k, 3, patch, patch].
-
-    One pass over all images; an image gives at most one patch a channel. A patch is cut around
-    the strongest position (moved inwards at the border); its size is yours to choose, the true
-    receptive field is larger in deep layers.
-
-    Raises
-    ------
-    ValueError : more patches wanted than images, or a patch larger than the images
-
-    Source: Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901 (patches of highest activation).
-    """
-    size = images.images.shape[-1]
-    if k > len(images) or patch > size:
-        raise ValueError(f"got {k=}, {patch=} for {len(images)} images of {size} px")
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last).eval()
-    peaks, places = [], []
-    steps = -(-len(images) // batch_size)
-    for batch, _ in progress(images.batches(batch_size, device=device), "patches", total=steps):
-        maps = activations(model, batch, {"it": module})["it"][:, channels]
-        peak, place = maps.flatten(2).max(dim=2)
-        peaks.append(peak)
-        places.append(place)
-    height, width = maps.shape[-2:]
-    best = torch.cat(peaks).topk(k, dim=0).indices  # [k, channels]
-    place = torch.cat(places).gather(0, best)
-    rows = ((place // width + 0.5) * size / height - patch / 2).long().clamp(0, size - patch)
-    columns = ((place % width + 0.5) * size / width - patch / 2).long().clamp(0, size - patch)
-    return torch.stack(
-        [
-            torch.stack(
-                [
-                    images.images[best[n, c], :, rows[n, c] :, columns[n, c] :][:, :patch, :patch]
-                    for n in range(k)
-                ]
-            )
-            for c in range(len(channels))
-        ]
-    )
 
 
 def cka(x: torch.Tensor, y: torch.Tensor) -> float:

@@ -18,6 +18,7 @@ from course_utils.kept import kept, key_of
 from course_utils.runtime import pick_device, progress
 from course_utils.surgery import stages
 
+_REAL, _WHOLE = torch.float32, torch.int32
 _VERSION = "survey 1"  # part of the key on disk: change it with what is noted
 
 
@@ -26,13 +27,14 @@ class Responses:
     """How one module's C channels answered N images, on the CPU.
 
     means : float32 [N, C], averages over positions
-    peaks : float32 [N, C], the strongest position's value
-    places : int32 [N, C], which position that is: row · width + column
+    best : int64 [K, C], the K images that each channel answers most strongly, strongest first,
+        among equals those with the higher average
+    places : int64 [K, C], the strongest position in each of them: row · width + column
     side : (height, width) of the module's maps
     """
 
     means: torch.Tensor
-    peaks: torch.Tensor
+    best: torch.Tensor
     places: torch.Tensor
     side: tuple[int, int]
 
@@ -42,6 +44,7 @@ def survey(
     images: ImageSet,
     modules: Mapping[str, nn.Module] | None = None,
     *,
+    best: int = 24,
     batch_size: int = 16,
     device: str | torch.device | None = None,
     cache: bool = False,
@@ -51,6 +54,7 @@ def survey(
     Parameters
     ----------
     modules : name → module of ``model`` that gives maps [N, C, h, w] (None: all of `stages`)
+    best : how many images to note for each channel, or all if there are fewer
     cache : keep the result on disk under a hash of weights, pixels and modules, and read it from
         there next time. A changed weight, image or module is a new entry
 
@@ -66,33 +70,39 @@ def survey(
         raise ValueError(f"got {what}; expected modules of the model, and at least one image")
 
     def run() -> dict[str, dict]:
-        return _run(model, images, modules, batch_size, pick_device(device))
+        return _run(model, images, modules, best, batch_size, pick_device(device))
 
     if not cache:
         found = run()
     else:
         places = [f"{name}={paths[id(module)]}" for name, module in modules.items()]
-        key = key_of(model, images.images, [_VERSION, *places])
+        key = key_of(model, images.images, [_VERSION, f"best {best}", *places])
         found = kept(f"survey/{key}.kept", run, lambda read: list(read) == list(modules))
     return {name: Responses(**parts) for name, parts in found.items()}
 
 
 @torch.no_grad()
-def _run(model, images, modules, batch_size, device) -> dict[str, dict]:
+def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
     model.to(device, memory_format=torch.channels_last).eval()
-    noted: dict[str, list[tuple]] = {name: [] for name in modules}
+    noted: dict[str, tuple[torch.Tensor, ...]] = {}
     sides: dict[str, tuple[int, int]] = {}
+    done = 0
 
     def note(name: str):
         def hook(module, inputs, output) -> None:
             if output.ndim != 4:
                 shape = tuple(output.shape)
                 raise ValueError(f"{name} gives {shape}; expected maps [N, C, h, w]")
-            sides[name] = tuple(output.shape[2:])
+            if name not in noted:
+                # Whole tables at once: thousands of small tensors that stay between large ones
+                # that go would keep the allocator from using that memory again.
+                table = len(images), output.shape[1]
+                noted[name] = tuple(torch.empty(table, dtype=d) for d in (_REAL, _REAL, _WHOLE))
+                sides[name] = tuple(output.shape[2:])
             # At once, for an in-place activation after this module would overwrite its output.
-            peaks, places = output.flatten(2).max(dim=2)
-            parts = output.mean(dim=(2, 3)).float(), peaks.float(), places.int()
-            noted[name].append(tuple(part.cpu() for part in parts))
+            rows = slice(done, done + len(output))
+            for table, part in zip(noted[name], _answers(output), strict=True):
+                table[rows] = part
 
         return hook
 
@@ -101,13 +111,24 @@ def _run(model, images, modules, batch_size, device) -> dict[str, dict]:
         steps = -(-len(images) // batch_size)
         for batch, _ in progress(images.batches(batch_size, device=device), "survey", total=steps):
             model(batch)
+            done += len(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return {
-        name: vars(Responses(*(torch.cat(part) for part in zip(*rows, strict=True)), sides[name]))
-        for name, rows in noted.items()
-    }
+    return {name: _summary(*tables, best, sides[name]) for name, tables in noted.items()}
+
+
+def _answers(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Averages, peaks and the peaks' places, [B, C] each."""
+    return maps.mean(dim=(2, 3)), *maps.flatten(2).max(dim=2)
+
+
+def _summary(means, peaks, places, best: int, side: tuple[int, int]) -> dict:
+    # Where an activation is capped (ReLU6) many images share a peak: the higher average goes first.
+    order = means.argsort(dim=0, descending=True, stable=True)
+    again = peaks.gather(0, order).argsort(dim=0, descending=True, stable=True)
+    strongest = order.gather(0, again)[:best]
+    return vars(Responses(means, strongest, places.gather(0, strongest).long(), side))
 
 
 def top_patches(
@@ -126,17 +147,18 @@ def top_patches(
 
     Raises
     ------
-    ValueError : other images than were surveyed, more patches wanted than images, or larger ones
+    ValueError : other images than were surveyed, more patches wanted than the survey noted, or
+    patches larger than the images
 
     Source: Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901 (patches of highest activation).
     """
     size = images.images.shape[-1]
-    if len(images) != len(seen.peaks):
-        raise ValueError(f"got {len(images)} images; {len(seen.peaks)} were surveyed: give those")
-    if k > len(images) or patch > size:
-        raise ValueError(f"got {k=}, {patch=} for {len(images)} images of {size} px")
-    best = seen.peaks[:, channels].topk(k, dim=0).indices.T  # [channels, k]
-    place = seen.places[:, channels].T.gather(1, best).long()
+    if len(images) != len(seen.means):
+        raise ValueError(f"got {len(images)} images; {len(seen.means)} were surveyed: give those")
+    if k > len(seen.best) or patch > size:
+        noted = f"the survey noted {len(seen.best)} images of {size} px a channel"
+        raise ValueError(f"got {k=}, {patch=}; {noted}: ask it for more with best=")
+    best, place = seen.best[:k, channels].T, seen.places[:k, channels].T  # [channels, k]
     height, width = seen.side
     rows = ((place // width + 0.5) * size / height - patch / 2).long().clamp(0, size - patch)
     columns = ((place % width + 0.5) * size / width - patch / 2).long().clamp(0, size - patch)

@@ -28,6 +28,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from ipywidgets import IntSlider, SelectionSlider
 from PIL import Image
 from sklearn.datasets import load_sample_image
 from torch import nn
@@ -38,6 +39,7 @@ from torchvision.transforms.v2 import functional as F
 
 from course_utils import plots
 from course_utils.claims import claim
+from course_utils.explorers import explore
 from course_utils.flowers import load_flowers
 from course_utils.runtime import seed_everything
 from course_utils.stats import paired_bootstrap, wilson
@@ -576,17 +578,16 @@ ways = {
 }
 
 # %% [markdown]
-# The last one is the classic slip when an array is [H, W, 3] and the network wants [3, H, W]: `view` gives the right shape and scrambles the picture.
+# The last one is the classic slip when an array is [H, W, 3] and the network wants [3, H, W]: `view` gives the right shape and scrambles the picture. The right way is what `embed` did above, so those vectors are here already.
 
 # %%
 pixels = torch.cat([train.images, val.images])
 backbone.to("cpu", memory_format=torch.channels_last).eval()
 with torch.no_grad():
-    fed = {
+    fed = {"right": features}
+    for way, prepare in list(ways.items())[1:]:
         # few at a time: on a CPU small batches are the faster ones, they fit its caches
-        way: torch.cat([backbone(prepare(part)) for part in pixels.split(16)])
-        for way, prepare in ways.items()
-    }
+        fed[way] = torch.cat([backbone(prepare(part)) for part in pixels.split(16)])
     said = {way: head.module(vectors).argmax(dim=1) for way, vectors in fed.items()}
 
 # %%
@@ -654,7 +655,7 @@ with torch.no_grad():
         print(f"features {tuple(mobilenet(image).shape)}")
 
 # %% [markdown]
-# Nothing happens. Convolutions slide over whatever is there, and the average over positions at the end makes 1,280 numbers out of any map. (Vision transformers are stricter: they have one embedding for each position.) It runs, then. But does it run *well*? We decode the same files again, at four sizes.
+# Nothing happens. Convolutions slide over whatever is there, and the average over positions at the end makes 1,280 numbers out of any map. (Vision transformers are stricter: they have one embedding for each position.) It runs, then. But does it run *well*? We decode the same files again, at other sizes than the course's own.
 
 # %%
 from course_utils.flowers import write_image_folder
@@ -662,12 +663,11 @@ from course_utils.images import decode
 
 folder = Path(tempfile.mkdtemp())
 write_image_folder({"1-train": train, "2-val": val}, folder)
-files = sorted(folder.rglob("*.jpg"))  # training photos first, then by class
-truth = torch.tensor([flowers.classes.index(file.parent.name) for file in files])
+files = sorted(folder.rglob("*.jpg"))  # training photos first, then by class: as before
 
-by_size = {}
+by_size = {SIZE: features}
 with torch.no_grad():
-    for side in (64, 96, 128, 224):
+    for side in {64, 96, 128, 224} - {SIZE}:
         parts = decode(files, side).split(8)
         by_size[side] = torch.cat([backbone(normalize(part)) for part in parts])
 
@@ -675,9 +675,9 @@ with torch.no_grad():
 sizes, size_hits, daisy_at = sorted(by_size), {}, []
 for side in sizes:
     vectors = by_size[side]
-    probe = linear_probe(FeatureSet(vectors[learn], truth[learn], flowers.classes))
-    size_hits[side] = probe.predict(vectors[check].numpy()) == truth[check].numpy()
-    first = head.module(vectors[truth == 0]).argmax(dim=1)  # class 0 of ours: daisy
+    probe = linear_probe(FeatureSet(vectors[learn], labels[learn], flowers.classes))
+    size_hits[side] = probe.predict(vectors[check].numpy()) == val.labels.numpy()
+    first = head.module(vectors[daisies]).argmax(dim=1)
     daisy_at.append(wilson((first == 985).sum().item(), len(first)))
 
 # %% alt="Two curves with intervals over the pixels a side: daisies that the old head calls daisy, and the validation accuracy of a new head"
@@ -743,47 +743,57 @@ plots.image_grid(torch.cat(grid), titles, columns=6, cell=1.35);
 # %% [markdown]
 # Read it row by row, top to bottom. First an outline drawing, petal edge by petal edge. Then textures: this kind of edge, that spacing. Then regions: the disc, or everything but the disc. At the end, seven by seven squares, and hardly a question but *is it here?* Detail leaves, decision arrives.
 #
-# Look through the stages yourself:
+# **Predict:** follow the flower's outline from stage to stage. At which map size can you no longer tell what was photographed?
 
-# %% alt="A menu of stages with their activation maps"
-from ipywidgets import Dropdown, IntSlider
-
-from course_utils.explorers import explore
-
-
-def show(stage, start):
+# %% tags=["dial"] alt="Twelve activation maps of the chosen stage, starting at the chosen channel, each coloured from its lowest to its highest value"
+# Dial: activation maps, stage by stage
+def show_maps(stage, first):
     channels = seen[stage][0]
-    start = min(start, len(channels) - 12)
-    numbers = [f"channel {start + n}" for n in range(12)]
-    axes = plots.image_grid(channels[start : start + 12], numbers, columns=6, cell=1.3)
-    return axes[0, 0].figure
+    first = min(first, len(channels) - 12)
+    numbers = [f"channel {first + n}" for n in range(12)]
+    ax = plots.image_grid(channels[first : first + 12], numbers, cell=1.3)
+    ax.set_title(f"{stage}: {len(channels)} channels, {' × '.join(map(str, channels.shape[1:]))}")
+    return ax.figure
 
 
-explore(show, stage=Dropdown(options=list(seen)), start=IntSlider(0, 0, 120, step=12))
-
-# %% tags=["place"]
-# place: dial("activations")
+rows = IntSlider(0, 0, max(maps.shape[1] for maps in seen.values()) - 12, step=12)
+explore(show_maps, stage=SelectionSlider(options=list(seen)), first=rows)
 
 # %% [markdown]
-# **What does a channel like?** Ask all photos, and cut out the spot that excites it most. Three depths, three channels each (those that vary most from photo to photo), six patches a row.
+# Turn *stage* all the way to the right and come back one notch at a time: watch for the first map in which you would recognise the flower. Then stay at one stage and turn *first* through its channels. Many are nearly empty, and no two ask for the same thing.
+
+# %% [markdown]
+# **What does a channel like?** Ask all 1,200 photos, and cut out the spot that excites it most. The test photos may take part: no label is used here, nothing is scored and nothing chosen.
+#
+# One pass notes, for every channel of every stage, its average on each photo, and where it is strongest of all. `cache=True` keeps that on your disk, under a hash of the weights and the pixels: the next time you come here it is simply read.
 
 # %%
-from course_utils.lens import stage_features, top_patches
+from course_utils.images import ImageSet, per_class_index
+from course_utils.survey import survey, top_patches
 
-at_stage = stage_features(model, train)
+splits = flowers.train, flowers.val, flowers.test
+pixels = torch.cat([split.images for split in splits])
+photos = ImageSet(pixels, torch.cat([split.labels for split in splits]), flowers.classes)
+
+responses = survey(model, photos, cache=True)
+{stage: tuple(found.means.shape) for stage, found in list(responses.items())[::6]}
+
+# %% [markdown]
+# Three depths, three channels each (those that vary most from photo to photo), six patches a row.
 
 # %% tags=["shows-photos"] alt="Three depths of the network, three channels each: the six photo patches that excite each channel most"
 middle = list(depths.values())[1::2] + [list(depths.values())[-1]]
 for stage, patch in zip(middle, (24, 48, 96), strict=True):
-    channels = at_stage[stage].std(dim=0).topk(3).indices.tolist()
-    part = model.get_submodule(stage)
-    patches = top_patches(model, train, part, channels, k=6, patch=patch)
+    channels = responses[stage].means.std(dim=0).topk(3).indices.tolist()
+    patches = top_patches(photos, responses[stage], channels, k=6, patch=patch)
     numbers = [f"{stage} · {c}" for c in channels for _ in range(6)]
-    plots.image_grid(patches.flatten(0, 1), numbers, columns=6, cell=1.1)
+    plots.image_grid(patches.flatten(0, 1), numbers, cell=1.1)
     plt.show()
 
 # %% [markdown]
-# What we saw on the photos, cell by cell. Early: plain contrasts, such as light against dark or red against white; any flower will do, and so will a garden fence. In the middle, mixed company: one channel collects the edge where petals meet a dark disc, another has nothing in common that we could name. Late: sunflower discs, and little else. The next row collects roses, mostly: rolled petals, a rose on black, and a cake with sugar roses on it. No label told the network about roses. (Nor about cakes of this kind, one supposes.)
+# What we saw on the photos, row by row. Early: plain contrasts, such as a white or yellow petal against the dark, or red beside blue or green; a tree trunk behind red tulips will do. In the middle, mixed company: one channel likes smooth petals close up, in any colour; another put a bucket, a tattoo and a vase side by side, and we could not name what they share. Late: whole flowers. One row takes any large bloom, another mostly tulips, and red ones, with a rose that is wrapped as tightly. No label told the network about tulips.
+#
+# The last stage's activation stops at six (ReLU6), so many photos share the highest value there; among those, the larger average over the photo goes first.
 #
 # Most channels have no such neat story; we showed the ones that vary most, and they are the easiest to tell stories about.
 #
@@ -792,33 +802,41 @@ for stage, patch in zip(middle, (24, 48, 96), strict=True):
 # And one more rival, for modesty: six numbers a photo, the mean and the deviation of its red, green and blue.
 #
 # **Predict:** two curves over depth, and a line. Where do the curves start, and where do they part?
+#
+# The averages of the pretrained network are in `responses` already; we only pick the rows of our training and validation photos.
 
 # %%
 seed_everything(0)
 random_model = get_model(BACKBONE, weights=None).eval()
-inputs = {
-    "pretrained": (at_stage, stage_features(model, val)),
-    "random": [stage_features(random_model, split) for split in (train, val)],
+
+for_training = per_class_index(flowers.train.labels, PER_CLASS, seed=0)  # where train came from
+ours = torch.cat([for_training, len(flowers.train) + torch.arange(len(val))])
+averages = {
+    "pretrained": {stage: found.means[ours] for stage, found in responses.items()},
+    "random": {
+        stage: found.means for stage, found in survey(random_model, photos[ours], cache=True).items()
+    },
 }
+
+# %%
 stage_hits = {}
-for which, (for_training, for_scoring) in inputs.items():
-    for stage, vectors in for_training.items():
-        probe = linear_probe(FeatureSet(vectors, train.labels, flowers.classes))
-        guess = probe.predict(for_scoring[stage].numpy())
-        stage_hits[which, stage] = guess == val.labels.numpy()
+for which, stage_vectors in averages.items():
+    for stage, vectors in stage_vectors.items():
+        probe = linear_probe(FeatureSet(vectors[learn], train.labels, flowers.classes))
+        stage_hits[which, stage] = probe.predict(vectors[check].numpy()) == val.labels.numpy()
 
 # %%
 colour, colour_val = (
-    torch.cat([d.images.float().mean(dim=(2, 3)), d.images.float().std(dim=(2, 3))], dim=1)
+    torch.cat(torch.std_mean(d.images.float(), dim=(2, 3)), dim=1)
     for d in (train, val)
 )
 probe = linear_probe(FeatureSet(colour, train.labels, flowers.classes))
 by_colour = (probe.predict(colour_val.numpy()) == val.labels.numpy()).mean()
 
 # %%
-stage_names = list(at_stage)
+stage_names = list(responses)
 ax = plt.subplots(figsize=(7.6, 3.4), layout="constrained")[1]
-for which in inputs:
+for which in averages:
     scores = [wilson(stage_hits[which, s].sum(), len(val)) for s in stage_names]
     plots.curve(range(len(scores)), scores, label=f"{which} weights", ax=ax)
 ax.axhline(by_colour, color="0.4", linestyle="--", label="six numbers of colour")

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "stacked": {"synthetic"},
     "strategies": {"runtime", "stats", "stacked", "synthetic"},
     "memory": set(),
+    "kept": {"runtime"},
     "low_rank": {"surgery"},
     "ways": {"files"},
     "explorers": set(),  # so far; the dials of the lessons may use all of the above
@@ -32,13 +33,14 @@ MAY_IMPORT = {
     "rendered": {"images", "petals", "blossoms"},
     "flowers": {"runtime", "images", "photos", "petals", "blossoms", "rendered"},
     "training": {"runtime", "surgery", "images", "plots"},
-    "features": {"runtime", "surgery", "images", "training"},
+    "features": {"runtime", "kept", "surgery", "images", "training"},
     "split": {"surgery"},
     "prefix": {"runtime", "surgery", "images", "training", "split"},
     "arms": {"features", "images", "prefix", "surgery", "training"},
     "grid": {"files", "stats"},
     "guide": {"explorers", "grid"},
     "lens": {"runtime", "surgery", "images"},
+    "survey": {"runtime", "kept", "surgery", "images"},
     "batchnorm": {"runtime", "surgery", "images", "training"},
     "doctor": {"runtime", "weights", "photos"},
     "cli": {

@@ -155,59 +155,6 @@ def test_stage_features_of_chosen_stages_only(tiny):
     assert {name: tuple(f.shape) for name, f in found.items()} == {"second": (3, 4)}
 
 
-# --- top_patches
-
-
-def planted(n: int = 6, size: int = 32) -> ImageSet:
-    """Black images; number 2 holds a white square at rows 16…23, columns 4…11, number 4 a dimmer
-    one in the corner at the lower right."""
-    images = torch.zeros(n, 3, size, size, dtype=torch.uint8)
-    images[2, :, 16:24, 4:12] = 255
-    images[4, :, 28:32, 28:32] = 120
-    return ImageSet(images, torch.zeros(n, dtype=torch.int64), ("only",))
-
-
-@pytest.fixture
-def brightness() -> nn.Module:
-    """Channel 0 is the mean of 8 × 8 pixels; channel 1 its negative."""
-    layer = nn.Conv2d(3, 2, 8, stride=4, padding=2, bias=False)
-    nn.init.constant_(layer.weight[0], 1.0)
-    nn.init.constant_(layer.weight[1], -1.0)
-    return nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2))
-
-
-def test_the_planted_square_is_found_and_cut_out(brightness):
-    patches = lens.top_patches(
-        brightness, planted(), brightness[0], [0], k=2, patch=12, batch_size=4, device="cpu"
-    )
-    assert patches.shape == (1, 2, 3, 12, 12) and patches.dtype == torch.uint8
-    bright, dim = patches[0]
-    assert bright.eq(255).sum() == 3 * 8 * 8  # the whole square lies inside
-    assert dim.eq(120).sum() == 3 * 4 * 4  # moved inwards at the border, nothing lost
-    assert hooks_of(brightness) == 0
-
-
-def test_each_channel_gets_its_own_patches(brightness):
-    patches = lens.top_patches(
-        brightness, planted(), brightness[0], [1, 0], k=1, patch=8, device="cpu"
-    )
-    assert patches[0].max() == 0  # the darkest spot for the negative channel
-    assert patches[1].max() == 255
-
-
-def test_an_image_gives_one_patch_a_channel(brightness):
-    patches = lens.top_patches(brightness, planted(), brightness[0], [0], k=6, patch=32,
-                               device="cpu")  # fmt: skip
-    whole = {tuple(p.flatten().tolist()) for p in patches[0]}
-    assert len(whole) == 3  # the white square, the dim one, and four black images
-
-
-@pytest.mark.parametrize("wrong", [{"k": 7}, {"k": 2, "patch": 33}])
-def test_more_patches_than_images_or_larger_ones_are_refused(brightness, wrong):
-    with pytest.raises(ValueError, match="6 images of 32 px"):
-        lens.top_patches(brightness, planted(), brightness[0], [0], device="cpu", **wrong)
-
-
 # --- cka
 
 

@@ -52,11 +52,26 @@ def test_curve_draws_means_and_band_on_the_given_axes():
     )
 
 
-def test_image_grid_fills_rows_and_hides_the_rest():
-    axes = plots.image_grid(torch.zeros(5, 3, 4, 4, dtype=torch.uint8), list("abcde"), columns=3)
-    assert axes.shape == (2, 3)
-    assert [len(a.images) for a in axes.flat] == [1, 1, 1, 1, 1, 0]
-    assert axes[1, 1].get_title() == "e"
+def test_image_grid_puts_each_picture_with_its_title_into_its_cell():
+    """Five pictures of 4 × 8 pixels, three in a row: where each lies, and what it shows."""
+    images = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 4, 8)
+    ax = plots.image_grid(images, list("abcde"), columns=3, cell=2.0)
+    assert [picture.get_array().max() for picture in ax.images] == [0, 1, 2, 3, 4]
+    middles = [np.mean(p.get_extent()[:2]) for p in ax.images]
+    assert middles == pytest.approx([0.5, 1.5, 2.5, 0.5, 1.5])
+    upper, lower = ax.images[0].get_extent(), ax.images[3].get_extent()
+    assert upper[2] - upper[3] == pytest.approx(0.5 * (upper[1] - upper[0]), abs=0.04)
+    assert lower[3] > upper[2]  # below, as y grows downwards
+    assert [text.get_text() for text in ax.texts] == list("abcde")
+    assert ax.texts[4].get_position()[1] <= ax.images[4].get_extent()[3]
+    width, height = ax.figure.get_size_inches()
+    assert (width, height) == pytest.approx((6, 2 * (2 * 0.5 + 0.14)))
+
+
+def test_image_grid_colours_each_grey_map_by_its_own_range():
+    maps = torch.stack([torch.linspace(0, 1, 16).view(4, 4), torch.linspace(5, 9, 16).view(4, 4)])
+    ax = plots.image_grid(maps)
+    assert [picture.get_clim() for picture in ax.images] == [(0, 1), (5, 9)]
 
 
 @pytest.mark.parametrize("titles", [["one"], []])

@@ -36,9 +36,33 @@ def test_averages_peaks_and_places_are_those_of_the_maps(small):
     assert seen["a"].side == (30, 30) and seen["b"].side == (13, 13)
     for maps, found in ((a, seen["a"]), (b, seen["b"])):
         torch.testing.assert_close(found.means, maps.mean(dim=(2, 3)))
-        torch.testing.assert_close(found.peaks, maps.amax(dim=(2, 3)))
-        assert torch.equal(maps.flatten(2).argmax(dim=2), found.places.long())
+        peaks = maps.amax(dim=(2, 3))
+        order = peaks.argsort(dim=0, descending=True)
+        assert torch.equal(found.best, order)
+        assert torch.equal(found.places, maps.flatten(2).argmax(dim=2).gather(0, order))
     assert seen["b"].means.min() < 0  # before the ReLU, not after
+
+
+def test_among_equal_peaks_the_higher_average_comes_first():
+    """ReLU6 cuts all three images at 6; number 1 is bright over the largest area."""
+    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    for n, side in enumerate((2, 6, 4)):
+        images[n, :, :side, :side] = 255
+    layer = nn.Conv2d(3, 1, 1)
+    nn.init.constant_(layer.weight, 100.0)
+    model = nn.Sequential(layer, nn.ReLU6(), nn.Flatten(), nn.Linear(64, 2))
+    data = ImageSet(images, torch.zeros(3, dtype=torch.int64), ("only",))
+    seen = survey(model, data, {"capped": model[1]}, device="cpu")["capped"]
+    assert seen.best.flatten().tolist() == [1, 2, 0]
+
+
+def test_only_the_best_are_noted_and_no_more_can_be_cut(small):
+    images = image_set()
+    full = survey(small, images, {"a": small[0]}, device="cpu")["a"]
+    few = survey(small, images, {"a": small[0]}, best=2, device="cpu")["a"]
+    assert len(full.best) == 5 and torch.equal(few.best, full.best[:2])
+    with pytest.raises(ValueError, match="noted 2 images"):
+        top_patches(images, few, [0], k=3, patch=8)
 
 
 def test_a_network_is_left_as_it_was_and_asked_in_eval_mode():
@@ -84,7 +108,7 @@ def test_the_second_time_it_is_read(small, passes):
     first, second = ask(small), ask(small)
     assert len(passes) == 1
     assert first["a"].side == second["a"].side
-    for part in ("means", "peaks", "places"):
+    for part in ("means", "best", "places"):
         assert torch.equal(getattr(first["a"], part), getattr(second["a"], part))
 
 
@@ -103,7 +127,8 @@ def test_a_change_of_anything_is_another_entry(small, passes):
     with torch.no_grad():
         small[0].weight[0, 0, 0, 0] += 1e-3
     ask(small)
-    assert len(passes) == 7
+    survey(small, image_set(), {"a": small[0]}, best=2, device="cpu", cache=True)
+    assert len(passes) == 8
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped bit"])
@@ -170,7 +195,7 @@ def test_an_image_gives_one_patch_a_channel(bright):
 
 @pytest.mark.parametrize("wrong", [{"k": 7}, {"k": 2, "patch": 33}])
 def test_more_patches_than_images_or_larger_ones_are_refused(bright, wrong):
-    with pytest.raises(ValueError, match="6 images of 32 px"):
+    with pytest.raises(ValueError, match="noted 6 images of 32 px"):
         top_patches(planted(), bright, [0], **wrong)
 
 
