@@ -1,11 +1,12 @@
-"""BatchNorm's statistics: train a head while they drift, and take them anew from given images."""
+"""BatchNorm's statistics: a drift recorded and played back, a head trained meanwhile, new ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.images import ImageSet
 from course_utils.runtime import pick_device
@@ -54,6 +55,64 @@ def train_head(
         optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True), set_mode=set_mode,
         device=device,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def record_means(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+    """The mean of every BatchNorm channel in every batch, [batches, channels of all layers].
+
+    In training mode a layer normalises by its batch and never looks at its running statistics, so
+    what it sees of a batch does not hang on the batches before. One pass therefore serves every
+    momentum: see `play_drift`. The model itself is not touched.
+
+    Parameters
+    ----------
+    model : on the CPU; dropout, if there is any, is left out
+    batches : pairs of images [n, 3, H, W] and labels, which are not looked at
+    """
+    model = copy.deepcopy(model).eval()
+    layers = batchnorm_layers(model).values()
+    for layer in layers:
+        layer.train()
+        layer.momentum = 1.0  # the running mean is that of the last batch
+    means = []
+    for images, _ in batches:
+        model(images)
+        means.append(torch.cat([layer.running_mean for layer in layers]))
+    return torch.stack(means)
+
+
+def play_drift(model: nn.Module, means: Tensor, momentum: float) -> Tensor:
+    """How far each layer's running mean is from where it stood, after 0, 1, 2, … batches.
+
+    Parameters
+    ----------
+    model : whose running statistics are the start
+    means : of the batches, in the order in which they pass, as `record_means` gives them
+    momentum : share of the new batch in each step
+
+    Returns
+    -------
+    [1 + batches, layers] : mean over a layer's channels, in old standard deviations, as
+    `lens.batchnorm_drift` measures it
+
+    Raises
+    ------
+    ValueError : the means are not of this model
+    """
+    layers = list(batchnorm_layers(model).values())
+    old = torch.cat([layer.running_mean for layer in layers])
+    if means.shape[1:] != old.shape:
+        raise ValueError(
+            f"got means {list(means.shape)}; expected [batches, {len(old)}], one a channel"
+        )
+    spread = torch.cat([(layer.running_var + layer.eps).sqrt() for layer in layers])
+    moved, path = torch.zeros_like(old), [torch.zeros_like(old)]
+    for mean in means:
+        moved = (1 - momentum) * moved + momentum * (mean - old)
+        path.append(moved.abs() / spread)
+    channels = [layer.num_features for layer in layers]
+    return torch.stack([part.mean(1) for part in torch.stack(path).split(channels, dim=1)], dim=1)
 
 
 @torch.no_grad()

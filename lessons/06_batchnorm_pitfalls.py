@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from ipywidgets import SelectionSlider
+from ipywidgets import Dropdown, IntSlider, SelectionSlider
 from torch import nn
 from torchvision.models import get_model, resnet18
 
@@ -208,33 +208,49 @@ claim("what is left after n batches is 0.9 to the power n", worst < 1e-6,
       figure=f"{left[1]:.2f} after 1, {left[7]:.2f} after 7, {left[22]:.2f} after 22, {left[50]:.3f} after 50")
 
 # %% [markdown]
-# Turn the momentum yourself. (In PyTorch's BatchNorm "momentum" is the share of the *new*; in its optimizers it is the share of the *old*. Same word, opposite direction.)
-
-# %% alt="Dial: momentum of the running statistics, share of the old statistics left after each batch"
-def show_forgetting(momentum):
-    ax = plt.subplots(layout="constrained")[1]
-    ax.plot([(1 - momentum) ** n for n in range(101)])
-    ax.axhline(0.1, color="0.6", linestyle=":")
-    ax.set(xlabel="batches seen", ylim=(0, 1), title="share of the old statistics that is left")
-    return ax.figure
-
-explore(show_forgetting, momentum=SelectionSlider(options=[0.01, 0.03, 0.1, 0.3], value=0.1))
-
-# %% [markdown]
-# The law counts **batches, not photos**. The same photos in smaller batches are more batches, and each of them is a noisier estimate as well. So show the real network one epoch of the same photos, in batches of 32, 8 and 4. Nothing learns; we only watch. Distances are in units of each channel's old standard deviation.
+# (In PyTorch's BatchNorm "momentum" is the share of the *new*; in its optimizers it is the share of the *old*. Same word, opposite direction.)
+#
+# The law counts **batches, not photos**. The same photos in smaller batches are more batches, and each of them is a noisier estimate as well. So show the real network one epoch of the same photos, in batches of 32, 8 and 4. Nothing learns; we only watch.
+#
+# One pass a size is enough for every momentum. In training mode a layer never looks at its running statistics, so what it sees of a batch does not hang on the batches before. With a momentum of 1 the running mean *is* the mean of the batch: write it down after each.
 
 # %%
+recorder, means = copy.deepcopy(start).train(), []
+layers = batchnorm_layers(recorder).values()
+for layer in layers:
+    layer.momentum = 1.0
+with torch.no_grad():
+    for images, _ in train.batches(32):  # not shuffled: sorted by class
+        recorder(images)
+        means.append(torch.cat([layer.running_mean for layer in layers]))
+means = torch.stack(means)
+means.shape  # batches, channels of all layers
+
+# %% [markdown]
+# `record_means` is this loop. `play_drift` takes the steps of the formula, with any momentum, and tells how far each layer's running mean is from its start, in units of each channel's old standard deviation. Does it tell what really happens? Two batches of a network that drifts:
+
+# %%
+from course_utils.batchnorm import play_drift, record_means
 from course_utils.lens import batchnorm_drift
 
-before, paths = snapshot(start), {}
+before, model = snapshot(start), copy.deepcopy(start).train()
+with torch.no_grad():
+    for index in (slice(0, 32), slice(32, 64)):
+        model(train.batch(index)[0])
+real, played = batchnorm_drift(before, model), play_drift(start, means, momentum=0.1)[2]
+claim("played back, every layer's drift is that of the network that ran",
+      all(abs(p - r) < 1e-3 * max(played) for p, r in zip(played.tolist(), real.values(), strict=True)))
+
+# %%
+recorded = {(32, "sorted by class"): means}
 for size in (32, 8, 4):
-    model, paths[size] = copy.deepcopy(start).train(), []
     order = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for images, _ in train.batches(size, shuffle=True, generator=order):
-            model(images)
-            paths[size].append(batchnorm_drift(before, model))
-paths = {size: pd.DataFrame(path) for size, path in paths.items()}
+    recorded[size, "shuffled"] = record_means(start, train.batches(size, shuffle=True, generator=order))
+    if size < 32:
+        recorded[size, "sorted by class"] = record_means(start, train.batches(size))
+paths = {size: pd.DataFrame(play_drift(start, recorded[size, "shuffled"], momentum=0.1)[1:], columns=list(real))
+         for size in (32, 8, 4)}
+top = max(play_drift(start, means, momentum=0.3).max().item() for means in recorded.values())
 paths[32].iloc[:, :6].round(3)
 
 # %% [markdown]
@@ -257,6 +273,40 @@ claim("every layer of the frozen backbone has moved", min(end.min() for end in f
 claim("the same photos move the statistics further in batches of 4 than in batches of 32",
       final[4].mean() > final[32].mean(), when=PRETRAINED, otherwise="needs a pretrained backbone",
       figure=f"{final[4].mean():.2f} against {final[32].mean():.2f} standard deviations")
+
+# %% [markdown]
+# Now play it yourself: on the left all layers at one moment, on the right their mean over the whole epoch.
+#
+# **Predict:** three dials change the drift: the size of the batches, the momentum, and the order of the photos, shuffled or sorted by class. Which of them matters least to how far the statistics walk?
+
+# %% tags=["dial"] alt="The drift of every BatchNorm layer after so many photos, and its mean over the layers along the epoch"
+# Dial: the drift player, by batch size, momentum, order and photos seen
+def show_drift(size, momentum, order, photos):
+    path = play_drift(start, recorded[size, order], momentum)
+    seen = (size * torch.arange(len(path))).clamp(max=len(train))
+    now = int((seen <= photos).sum()) - 1
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+    left.stairs(path[now], fill=True)
+    left.set(ylim=(0, top), xlabel="BatchNorm layer, from the input on", title=f"drift after {now} batches")
+    right.plot(seen, path.mean(1), markevery=[now], marker="o")
+    right.set(ylim=(0, top / 4), xlabel="photos seen", title=f"mean; {(1 - momentum) ** now:.0%} of the old is left")
+    return figure
+
+explore(show_drift, alt="Drift by layer and over the epoch", size=SelectionSlider(options=[32, 8, 4], description="batch size"),
+        momentum=SelectionSlider(options=[0.01, 0.03, 0.1, 0.3], value=0.1), order=Dropdown(options=["shuffled", "sorted by class"]),
+        photos=IntSlider(len(train), max=len(train), step=8))
+
+# %% [markdown]
+# Turn the order, at any size and momentum. Did you expect more?
+
+# %%
+by_order = {order: play_drift(start, recorded[32, order], 0.1)[-1].mean().item() for order in ("shuffled", "sorted by class")}
+claim("in batches of 32, sorting the photos changes the mean drift by less than a fifth",
+      abs(by_order["sorted by class"] / by_order["shuffled"] - 1) < 0.2, when=PRETRAINED,
+      otherwise="needs a pretrained backbone", figure=", ".join(f"{order} {drift:.4f}" for order, drift in by_order.items()))
+
+# %% [markdown]
+# In every order the batches pull the same way, from the images of the pretraining to these photos. If sorting does harm, it must do so by another way.
 
 # %% [markdown]
 # ## What drift costs a head
@@ -328,7 +378,7 @@ claim("batches sorted by class lose at least as much on average as shuffled ones
       figure=f"{lost['32, sorted by class']} against {lost['batches of 32']}")
 
 # %% [markdown]
-# Three remarks, so that you read the picture rightly. Smaller batches mean more steps in an epoch, so both heads have learned more: compare within a pair, not across. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower.
+# Three remarks, so that you read the picture rightly. Smaller batches mean more steps in an epoch, so both heads have learned more: compare within a pair, not across. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower: who normalises by them takes away what the photos of the batch have in common, and that is their class. This is the other way.
 
 # %% tags=["quiz"]
 quiz("06-small-batches")

@@ -3,9 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from course_utils.batchnorm import recalibrate, train_head
+from course_utils.batchnorm import play_drift, recalibrate, record_means, train_head
 from course_utils.features import FeatureSet
 from course_utils.images import ImageSet
+from course_utils.lens import batchnorm_drift
 from course_utils.surgery import changed, find_head, snapshot
 
 
@@ -22,6 +23,28 @@ def network():
     model.requires_grad_(False)
     model[-1].requires_grad_(True)
     return model
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.5])
+def test_a_drift_played_back_is_the_drift_that_happens(momentum):
+    model = network().eval()
+    model[1].running_mean.fill_(3)
+    before = snapshot(model)
+    played = play_drift(model, record_means(model, pictures().batches(8)), momentum)
+    assert not changed(model, before) and not model.training
+    assert played.shape == (4, 2) and not played[0].any()
+    for layer in (model[1], model[4]):
+        layer.momentum = momentum
+    model.train()
+    for (images, _), drift in zip(pictures().batches(8), played[1:], strict=True):
+        model(images)
+        expected = torch.tensor(list(batchnorm_drift(before, model).values()))
+        torch.testing.assert_close(drift, expected)
+
+
+def test_means_of_another_network_are_refused():
+    with pytest.raises(ValueError, match=r"got means \[2, 7\]; expected \[batches, 10\]"):
+        play_drift(network(), torch.zeros(2, 7), 0.1)
 
 
 def test_recalibrated_statistics_are_the_mean_over_batches():
