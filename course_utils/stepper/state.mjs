@@ -33,7 +33,7 @@ function endOf(recording, number) {
 function printView(recording) {
   const before = make("span", { class: "before" });
   const now = make("b");
-  const block = make("pre", { tabindex: 0, "aria-label": "Printed so far" }, before, now);
+  const block = make("pre", { tabindex: 0, role: "group", "aria-label": "Printed so far" }, before, now);
   block.setAttribute("data-lm-suppress-shortcuts", "true");
   const element = make("div", { class: "printed" }, make("p", { class: "meta" }, "Printed so far"), block);
   element.hidden = !recording.steps.some((step) => step.printed);

@@ -15,11 +15,11 @@ from course_utils.runtime import cache_dir
 VERSION = "4.14.1"  # https://github.com/dequelabs/axe-core
 SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # of axe.min.js
 # Only serious and critical ones are failures; the others are worth reading.
-RUN = """async () => {
+RUN = """async selector => {
   // JupyterLab's body has no height and hides what is beyond: axe would take all text for hidden.
   document.body.style.height = "100vh";
   const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const found = await axe.run(document.querySelectorAll(".tlm-quiz"), {runOnly: tags});
+  const found = await axe.run(document.querySelectorAll(selector ?? ".tlm-quiz"), {runOnly: tags});
   const told = results => results.map(({id, impact, help, nodes}) => ({id, impact, help,
     nodes: nodes.map(node => `${node.html.slice(0, 150)} | ${node.failureSummary ?? ""}`)}));
   return {violations: told(found.violations), incomplete: told(found.incomplete),
