@@ -181,3 +181,30 @@ def _type(page, box, moves: int) -> Iterator[None]:
         box.fill(other)
         box.press("Enter")
         yield
+
+
+def step_through(area) -> list[str]:
+    """Step a stepper to its end by its button; what its slider told of each step.
+
+    Raises AssertionError: the code shows another line than the slider tells, or none.
+    """
+    area.scroll_into_view_if_needed()
+    stepper = area.locator(".tlm-stepper")
+    stepper.wait_for()
+    forward = stepper.get_by_role("button", name="Next step")
+    slider = stepper.get_by_role("slider", name="Step")
+    told = [slider.get_attribute("aria-valuetext")]
+    while forward.get_attribute("aria-disabled") != "true":
+        forward.click()
+        told.append(slider.get_attribute("aria-valuetext"))
+        assert stepper.locator("[aria-current=step]").count() == 1, told[-1]
+    return told
+
+
+def show_step(area, place: int) -> None:
+    """Bring a stepper to one of its steps, counted from 0."""
+    slider = area.locator(".tlm-stepper").get_by_role("slider", name="Step")
+    slider.focus()
+    slider.press("Home")
+    for _ in range(place):
+        slider.press("ArrowRight")

@@ -1,0 +1,98 @@
+"""How soon the lessons' dials answer: python benchmarks/dials.py [LESSON…]
+
+Turns every control of every dial in a real JupyterLab, offline, on the lessons' own parameters, and
+measures inside the page from the key to the new picture, decoded and laid out in the next frame. A
+dial that trains live is marked: of a run the first picture counts. Writes
+data/results/dial_latency.json. Needs Chromium and Playwright.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
+
+from build_notebooks import choose
+from lab_browser import chromium, jupyterlab
+from lesson_lab import Control, first_line, lab, turn_dial
+from notebook_page import Tab
+
+from course_utils.photos import find_photos
+
+RESULTS = ROOT / "data" / "results" / "dial_latency.json"
+
+
+def machine(browser: str, flowers: str) -> dict:
+    """Where and when it was measured, and with which versions."""
+    return {
+        "made_by": "python benchmarks/dials.py",
+        "date": datetime.date.today().isoformat(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "device": "cpu",
+        "flowers": flowers,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "matplotlib", "ipywidgets", "jupyterlab")},
+        "chromium": browser,
+    }
+
+
+def summary(milliseconds: list[float]) -> dict[str, float]:
+    """How many moves, their median and their 95th percentile in milliseconds."""
+    told = {"moves": len(milliseconds)}
+    if milliseconds:
+        twice = milliseconds * 2 if len(milliseconds) == 1 else milliseconds
+        told["p50_ms"] = round(statistics.median(milliseconds), 1)
+        told["p95_ms"] = round(statistics.quantiles(twice, n=20, method="inclusive")[-1], 1)
+    return told
+
+
+def row(lesson: str, dial: str, control: Control) -> dict:
+    """What is stored of one control."""
+    names = {"lesson": lesson, "dial": dial, "control": control.name, "live": control.live}
+    return {**names, **summary(control.milliseconds)}
+
+
+def measure(lessons: list[Path], moves: int, flowers: str) -> dict:
+    """The machine, one row a control, and the summary over all controls that do not run live."""
+    rows, quick = [], []
+    with tempfile.TemporaryDirectory() as served, chromium() as browser:
+        here = machine(browser.version, flowers)
+        with jupyterlab(Path(served)) as address:
+            tab = Tab(browser, address, Path(served))
+            for lesson in lessons:
+                with lab(tab, lesson, {}, flowers) as (page, dials, _):
+                    for cell, area in dials:
+                        for control in turn_dial(page, area, moves):
+                            rows.append(row(lesson.stem, first_line(cell), control))
+                            quick += [] if control.live else control.milliseconds
+                            print(rows[-1], flush=True)
+    return {**here, "without_live": summary(quick), "controls": rows}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lessons", nargs="*", help="numbers, such as 06; all where none is given")
+    parser.add_argument("--moves", type=int, default=20, help="of each control")
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    options = parser.parse_args(arguments)
+    lessons = choose(options.lessons, ROOT / "lessons")
+    result = measure(lessons, options.moves, "photos" if find_photos() else "rendered")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
