@@ -243,19 +243,28 @@ claim(
 # * **MaxViT**'s head has no bias. `replace_head` keeps it so.
 # * **GoogLeNet** and **Inception** have *auxiliary* classifiers half-way up, which speak in train mode only. One swap does not reach them; we look at Inception below.
 #
-# The other networks are built as you ask for them. Type a part of a name:
+# The other networks are built as you ask for them, one after another, and remembered.
+#
+# **Predict:** five vision transformers called `vit_…` are in the list. Do they all put the head in the same place? With the same width?
 
-# %% alt="A box to look up the head of any torchvision network"
-def look_up(part):
-    small = [n for n in list_models(module=torchvision.models) if n[:6] != "regnet" or "400" in n]
-    found = {n: head_row(n) for n in small if part.lower() in n}
-    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+# %% tags=["dial"] alt="A table of the networks whose name holds what was typed: where the head is, its width, kind and bias, the dropout before it, and the network's size"
+# Dial: the head of any torchvision network
+every = [n for n in list_models(module=torchvision.models) if n[:6] != "regnet" or "400" in n]
+known = dict(rows)
 
+def look_up(part, order):
+    hits = [name for name in every if part.strip().lower() in name]
+    for name in [None, *(hit for hit in hits if hit not in known)]:
+        if name:
+            known[name] = head_row(name)
+        found = {hit: known[hit] for hit in hits if hit in known}
+        table = pd.DataFrame.from_dict(found, orient="index", columns=columns)
+        yield table if order == "name" else table.sort_values(order)
 
-explore(look_up, part=widgets.Text("vit", continuous_update=False))
+explore(look_up, part=widgets.Text("vit"), order=widgets.Dropdown(options=["name", "width", "M values"]))
 
-# %% tags=["place"]
-# place: dial("head-table")
+# %% [markdown]
+# Type `net` or `v2`, order by *width*, and look down the columns *head* and *width*: the address follows the family, the width often follows the size. Nothing you could guess from a name.
 
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
