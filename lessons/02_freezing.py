@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from ipywidgets import SelectionSlider, ToggleButtons
+from ipywidgets import Dropdown, SelectionSlider
 from torch import nn
 from torchvision.models import get_model, resnet18
 
@@ -496,7 +496,7 @@ def show_cost(network, first):
 
 names = {name: [(row.removeprefix("features."), row) for row in costs[name].index] for name in costs}
 first = SelectionSlider(options=names["resnet18"], value="head", description="learns from")
-network = ToggleButtons(options=list(costs))
+network = Dropdown(options=list(costs))
 network.observe(lambda change: first.set_trait("options", names[change["new"]]), names="value")
 explore(show_cost, network=network, first=first)
 

@@ -26,6 +26,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from ipywidgets import Dropdown, IntSlider
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -34,6 +35,7 @@ from torchvision.models import get_model
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.claims import claim
+from course_utils.explorers import explore
 from course_utils.flowers import load_flowers, write_image_folder
 from course_utils.images import RESIZE_RATIO
 from course_utils.runtime import seed_everything, stopwatch
@@ -279,9 +281,6 @@ claim("one more epoch: at least 300 times cheaper", an_epoch >= 300,
 #
 # The price: the features are fixed. Random augmentation makes a new photo each time, so there is nothing to cache; and once the backbone itself learns, its old answers are stale.
 
-# %% tags=["place"]
-# place: dial("per_class")
-
 # %% [markdown]
 # ## Your turn
 # Write `extract_features(model, images)`: the vectors that enter the head, for a batch of normalised images `[N, 3, H, W]`. It must give the same answer twice, leave no gradient behind, and leave the model's head in place.
@@ -373,6 +372,30 @@ claim("training accuracy is highest where validation accuracy is lowest",
       train_curve[0].mean > 0.99 and gap > 0.1 and train_curve[0].mean >= train_curve[-1].mean,
       figure=f"{sizes[0]} a class: train {train_curve[0].mean:.2f}, val {val_curve[0].mean:.2f}",
       when=PRETRAINED, otherwise="needs a pretrained backbone")
+
+# %% [markdown]
+# Now draw photos yourself. Each setting fits a probe on the cached features of one random choice of training photos, at once: this is what caching buys. The validation photos score it; the test photos stay closed.
+#
+# **Predict:** ten photos a class, one seed after another. How many points apart are the best and the worst draw? And with fifty?
+
+# %% tags=["dial"] alt="The two curves of accuracy over photos a class, training and validation, with a cross on each for the probe that was fitted just now"
+# Dial: photos a class, and which ones
+def show_probe(photos, seed, kind):
+    few = train_features.per_class(photos, seed=seed)
+    probe = linear_probe(few, C=best_C) if kind == "logistic" else knn_probe(few, k=best_k)
+    seen, unseen = probe.score(few.features, few.labels), probe.score(X, y)
+    ax = plots.curve(sizes, train_curve, label="logistic regression, training photos")
+    plots.curve(sizes, val_curve, label="logistic regression, validation photos", ax=ax)
+    ax.plot([photos] * 2, [seen, unseen], "kX", markersize=9, label="this probe")
+    ax.set(xscale="log", xticks=sizes, xticklabels=sizes, ylim=(0, 1.05), xlabel="photos a class")
+    ax.set_title(f"{photos} a class, seed {seed}: train {seen:.3f}, validation {unseen:.3f}").axes.legend()
+    return ax.figure
+
+number = IntSlider(min(10, PER_CLASS), min(5, PER_CLASS), PER_CLASS, description="photos")
+explore(show_probe, photos=number, seed=IntSlider(0, 0, 20), kind=Dropdown(options=["logistic", f"{best_k} neighbours"]))
+
+# %% [markdown]
+# Leave *photos* at the left end and turn *seed*: the lower cross jumps by points although nothing changed but luck. Then move *photos* to the right and turn *seed* again: the jumps shrink. Whoever reports one draw with ten photos a class reports the luck as well. The nearest neighbours show that a high training score is no law: with more than one neighbour to ask, they do not get all their own photos right.
 
 # %% [markdown]
 # ## Wrong, three: training accuracy as the result
