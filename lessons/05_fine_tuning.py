@@ -258,7 +258,7 @@ claim("afterwards the model is as it was, to the last bit", not surgery.changed(
 # A **schedule** lowers the rate while training goes on: long steps first, short ones to settle. PyTorch's schedulers multiply each group's own rate, so the ratio of the two stays. And which epoch's weights do you keep? Those that did best on the **validation** photos: that is `fit` as it is by default.
 
 # %% alt="Curves over the epochs: loss and accuracy, on training and on validation photos"
-epochs = max(3, EPOCHS + 2)
+epochs = max(3, EPOCHS + 1)
 model = fresh(seeds[0])
 optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4), fused=True)
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
@@ -323,14 +323,14 @@ step_through(warm_up, fresh(SEED), images, labels)
 # **Predict:** with the backbone's rate of the last section, how many points does the warm-up gain?
 
 # %%
-warmed_up = []
+warmed_up, few_vectors = [], {}
 with stopwatch() as head_first:
     for seed in seeds:
         model = fresh(seed)
-        vectors, own = embed(model, few[seed]), cached_head(model)
+        few_vectors[seed], own = embed(model, few[seed]), cached_head(model)
         optimizer = torch.optim.Adam(own.parameters(), lr=1e-3, fused=True)
         settings = {"optimizer": optimizer, "seed": seed, **plain_run}
-        fit(own, vectors, epochs=short // 2, **settings)
+        fit(own, few_vectors[seed], epochs=short // 2, **settings)
         groups = surgery.param_groups(model, head_lr=1e-3, backbone_lr=1e-4)
         warmed_up.append(fine_tune(model, groups, few[seed], seed, epochs=short - short // 2))
 {"everything": [round(score, 3) for score in two_rates], "head first": [round(score, 3) for score in warmed_up]}
@@ -487,6 +487,90 @@ claim("an epoch from the cache is at least 1.7 times as fast", took["plain"] / t
 # The one pass through the front is not in these seconds; it costs about as much as one validation of all photos. Where a cache would not be exact, `fit_cached` says why and runs the plain loop: a trainable or drifting layer in the front, an active dropout there, photos that change from epoch to epoch.
 
 # %% [markdown]
+# ### Rate and depth, live
+# When the front costs nothing, a run is so short that you can watch it. Here is a small one: eight photos a class, a new head, and **one** rate for everything that learns. The front runs once, for all the depths on offer.
+
+# %%
+from course_utils.prefix import cache_prefix
+
+names = list(surgery.stages(checkpoint))
+late = names[-min(5, len(names) // 2):]
+depths = {"head alone": None} | {f"head and {n} of the stages": late[-n] for n in (1, 3, 5) if n <= len(late)}
+frozen = fresh(SEED)
+surgery.freeze_backbone(frozen)
+eight, held_out = flowers.train.per_class(8, seed=SEED), val.per_class(20, seed=SEED)
+tail, eight, held_out = cache_prefix(frozen, eight, held_out, stage=late[0], batch_size=10, device="cpu")
+print(f"{eight.megabytes + held_out.megabytes:.1f} MB kept, in front of {late[0]}")
+
+# %%
+def tail_for(depth):
+    """A copy of the tail in which the head and so many stages learn."""
+    model = copy.deepcopy(tail)
+    surgery.freeze_backbone(model)
+    if depths[depth]:
+        surgery.unfreeze_from(model, depths[depth])
+    set_train_mode(model)
+    return model
+
+# %%
+def train_steps(model, rate):
+    """Eight epochs of the plain loop; gives the loss of each step."""
+    torch.manual_seed(SEED)  # every run gets the same batches
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate, fused=True)
+    for _ in range(8):
+        for x, y in eight.batches(10, shuffle=True):
+            loss = nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield loss.item()
+
+# %% [markdown]
+# **Predict:** at a rate of 0.1, which depth comes through best? And which depth needs the largest rate to get anywhere at all?
+
+# %%
+from math import log
+
+from ipywidgets import SelectionSlider
+
+from course_utils.explorers import explore
+from course_utils.live import LiveRuns
+
+watched = LiveRuns(steps=8 * (len(eight) // 10), guessing=log(classes))
+scale = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1]
+rate_dial = SelectionSlider(options=scale, value=1e-3, description="learning rate")
+depth_dial = SelectionSlider(options=list(depths), value=list(depths)[-1], description="what learns")
+
+# %% tags=["dial"] alt="Training loss at each step for one learning rate and depth, earlier runs faint behind it, and the validation accuracy of each"
+# Dial: learning rate and depth, trained while you watch
+def show_training(rate, depth):
+    model, losses, name = tail_for(depth), [], f"rate {rate:g}, {depth}"
+    for loss in train_steps(model, rate):
+        losses.append(loss)
+        if len(losses) % 4 == 1:
+            yield watched.draw(name, losses)
+    yield watched.finish(name, losses, evaluate(model, held_out, batch_size=10).accuracy)
+
+explore(show_training, alt="Training loss step by step, and validation accuracy",
+        rate=rate_dial, depth=depth_dial)
+
+# %% [markdown]
+# Go to the left end, at any depth: the curve hardly leaves the dotted line of guessing. The steps are too short for anything, and least of all for a head that begins at random. Go to the right end: the first steps throw the loss far above that line. Behind the head alone nothing is lost, so it comes back. With the most stages the filters are gone as well, and even where the training loss comes down again, the validation photos do not follow.
+#
+# In between, look for the *smallest* rate at which the curve comes down in these few steps. The head alone needs a larger one than the head with stages behind it: the more that learns, the further the same rate takes the network. So depth and rate are chosen together. (One run each, a hundred validation photos: a few points of accuracy mean nothing here.)
+
+# %%
+through = {}
+for depth in (list(depths)[0], list(depths)[-1]):
+    model = tail_for(depth)
+    losses = list(train_steps(model, 0.1))
+    through[depth] = evaluate(model, held_out, batch_size=10).accuracy
+    print(f"{depth}: loss {losses[0]:.2f} → at worst {max(losses):.0f} → {losses[-1]:.2g}")
+shallow, deep = through.values()
+claim("at a rate of 0.1 the head alone comes through better than with stages behind it",
+      shallow > deep + 0.05, figure=f"validation accuracy {shallow:.2f} against {deep:.2f}", **needs)
+
+# %% [markdown]
 # ## Does it beat the probe?
 # The recipe is settled: everything was chosen on validation photos. Now the test photos, **once**, for both models of each seed.
 
@@ -553,28 +637,48 @@ plots.image_grid(torch.cat([look.images[some], shifted.images[some]]));
 
 # %%
 alphas = [0, 0.25, 0.5, 0.75, 1]
-line = {"as trained": [], "shifted": []}
-for alpha in alphas:
-    scores = {"as trained": [], "shifted": []}
-    for seed in tuned:
-        a, b = probes[seed].state_dict(), tuned[seed].state_dict()
-        mixed = copy.deepcopy(tuned[seed])
-        counts = {name for name in b if not b[name].is_floating_point()}  # batches seen
-        mixed.load_state_dict({k: b[k] if k in counts else torch.lerp(a[k], b[k], alpha) for k in b})
-        scores["as trained"].append(evaluate(mixed, look).accuracy)
-        scores["shifted"].append(evaluate(mixed, shifted).accuracy)
-    for name in line:
-        line[name].append(mean_interval(scores[name]))
+sets, hits = {"as trained": look, "shifted": shifted}, {}
+for seed, alpha in [(seed, alpha) for seed in tuned for alpha in alphas]:
+    a, b = probes[seed].state_dict(), tuned[seed].state_dict()
+    mixed = copy.deepcopy(tuned[seed])
+    counts = {name for name in b if not b[name].is_floating_point()}  # batches seen
+    mixed.load_state_dict({k: b[k] if k in counts else torch.lerp(a[k], b[k], alpha) for k in b})
+    for name, photos in sets.items():
+        hits[name, alpha, seed] = evaluate(mixed, photos).correct.float()
+scores = {key: correct.mean().item() for key, correct in hits.items()}
+line = {name: [mean_interval([scores[name, alpha, seed] for seed in tuned]) for alpha in alphas]
+        for name in sets}
 
-# %% tags=["place"]
-# place: dial("interpolation")
-
-# %% alt="Two curves with intervals: accuracy along the line from the probe to the fine-tuned network, on photos as trained and on shifted ones"
+# %% alt="Accuracy of the mixed networks on photos as trained and on shifted ones, from the probe to the fine-tuned network"
 ax = plots.curve(alphas, line["as trained"], label="photos as trained")
 plots.curve(alphas, line["shifted"], label="shifted", ax=ax)
 ax.set(xlabel="share of the way from probe (0) to fine-tuned (1)", ylim=(0, 1))
 ax.set_title("accuracy, mean of three seeds")
 ax.legend();
+
+# %% [markdown]
+# **Predict:** does every class take the same way? Walk along the line, and watch the flowers one by one.
+
+# %% tags=["dial"] alt="A place on the line between probe and fine-tuned network, and the accuracy of each flower there, on photos as trained and on shifted ones"
+# Dial: from the probe to the fine-tuned network
+def show_mix(alpha):
+    figure, (left, flower) = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")
+    for offset, (name, photos) in zip((-0.18, 0.18), sets.items(), strict=True):
+        plots.curve(alphas, line[name], label=f"{name}: {line[name][alphas.index(alpha)].mean:.2f}", ax=left)
+        means = sum(hits[name, alpha, seed] for seed in tuned) / len(tuned)
+        by_class = [means[photos.labels == c].mean().item() for c in range(classes)]
+        flower.barh([place + offset for place in range(classes)], by_class, height=0.36)
+    left.axvline(alpha, color="0.4", linestyle=":")
+    left.set(xlabel="share of the way", ylim=(0, 1), title=f"accuracy, {alpha:.0%} of the way")
+    flower.set(xlim=(0, 1), ylim=(classes - 0.5, -0.5), title="by flower")
+    flower.set_yticks(range(classes), photos.classes)
+    left.legend()
+    return figure
+
+explore(show_mix, alt="Accuracy along the line, and by flower", alpha=SelectionSlider(options=alphas, value=0.5))
+
+# %% [markdown]
+# Look for a flower that goes against the others: the mean over all flowers hides it. But each bar stands on twenty photos, so a step of one or two photos is no finding.
 
 # %%
 clean, other = ([interval.mean for interval in line[name]] for name in ("as trained", "shifted"))
@@ -593,10 +697,9 @@ print(f"chosen on the photos as trained: {best_mix}; there, shifted: {other[alph
 # Probe against fine-tuning, and every figure from the runs above. What is missing is the probe with ten photos a class, and how picky it is about its rate; on cached features that is a matter of seconds.
 
 # %%
-few_vectors = {seed: embed(checkpoint, few[seed]) for seed in seeds[:3]}
 probe_sweep = {rate: [] for rate in rates}
 for rate, scores in probe_sweep.items():
-    for seed in few_vectors:
+    for seed in seeds[:3]:
         own = cached_head(fresh(seed))
         optimizer = torch.optim.Adam(own.parameters(), lr=rate, fused=True)
         settings = {"optimizer": optimizer, "seed": seed, **plain_run}
