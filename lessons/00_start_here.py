@@ -49,7 +49,7 @@ panel()
 
 # %% [markdown]
 # ## Transfer in sixty seconds
-# The task of the whole course: five kinds of flower, from photos people took with whatever camera they had. We take very few of them to learn from, and keep others back to test on.
+# The task of the whole course: five kinds of flower, from photos people took with whatever camera they had ([who took them, and what you may do with them](../data/README.md)). We take very few of them to learn from, and keep others back to test on.
 
 # %%
 WEIGHTS = available_weights(BACKBONE)
@@ -149,7 +149,7 @@ plots.image_grid(test.images[chosen], titles, colours=colours);
 
 # %% [markdown]
 # ## How do you want to learn?
-# There is more than one way through the same lessons. Below stand ten, each with every place that serves it: open one, and follow its links. Take the first if you do not know; take another when a lesson has been read and something is not clear yet; come back for the last two in a week.
+# There is more than one way through the same lessons. Below stand ten, each with every place that serves it: open one, and follow its links. (JupyterLab opens a lesson at its top; come back and click again, and it goes to the place.) Take the first if you do not know; take another when a lesson has been read and something is not clear yet; come back for the last two in a week.
 
 # %% tags=["quiz"]
 from course_utils.ways import ways

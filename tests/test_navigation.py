@@ -59,9 +59,10 @@ def cells(folder, stem="04_feature_extraction", course=COURSE):
 def test_the_first_cell_ends_on_the_contents(lessons):
     assert cells(lessons)[0].source.endswith(
         "<details><summary>In this lesson</summary>\n\n"
-        "- [What it saves](<#What-it-saves>)\n"
-        "- [Your turn (again): `freeze_backbone`](<#Your-turn-(again):-freeze_backbone>)\n"
-        "- [References](<#References>)\n\n"
+        "- [What it saves](<04_feature_extraction.ipynb#What-it-saves>)\n"
+        "- [Your turn (again): `freeze_backbone`]"
+        "(<04_feature_extraction.ipynb#Your-turn-(again):-freeze_backbone>)\n"
+        "- [References](<04_feature_extraction.ipynb#References>)\n\n"
         "</details>"
     )
 

@@ -166,7 +166,7 @@ def test_html_says_in_words_what_the_bars_show(learned):
 def test_html_links_to_the_lesson_and_its_heading(learned):
     page = Reader(Panel(counted(learned), "here")._repr_html_())
     assert "04_feature_extraction.ipynb" in page.links
-    assert "04_feature_extraction.ipynb#Why-no_grad-and-eval%3F" in page.links
+    assert "04_feature_extraction.ipynb#Why-no_grad-and-eval?" in page.links
     assert "02_freezing.ipynb" in page.links
 
 

@@ -29,16 +29,18 @@ def title(lesson: Path) -> str:
 def opening(source: str, lesson: Path, sections: list[str]) -> str:
     """The first cell, with the time its cells take, the lessons beside it, and its contents.
 
-    The links to sections work in JupyterLab (tests/browser clicks them) and wherever nbconvert
-    made the page, GitHub's viewer among them. Colab names headings by cell, and shows its own
-    contents in the side bar.
+    A link to a section names the notebook, too: of two open notebooks with the same heading
+    JupyterLab would look in the first. tests/browser clicks all of them. GitHub shows a notebook in
+    a frame in which no such link works (https://github.com/openmm/openmm_workshops/issues/7); Colab
+    opens the notebook anew, and shows its own contents in the side bar.
     """
     parts = [_TIME.sub(lambda match: match[0] + _computing(lesson.stem), source, count=1)]
     beside = [link for _, link in _beside(lesson)]
     parts += [" · ".join(beside)] if beside else []
     if sections:
         # In <…>, so that brackets in a heading do not end the link.
-        items = "\n".join(f"- [{heading}](<#{anchor(heading)}>)" for heading in sections)
+        notebook = f"{lesson.stem}.ipynb"
+        items = "\n".join(f"- [{h}](<{notebook}#{anchor(h)}>)" for h in sections)
         parts.append(f"<details><summary>In this lesson</summary>\n\n{items}\n\n</details>")
     return "\n\n".join(parts)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,9 +107,9 @@ def _place(again: Again) -> str:
 
 
 def _place_html(again: Again) -> str:
-    # JupyterLab's name of a heading: its text, with a hyphen for each space.
+    # JupyterLab's name of a heading: its text, with a hyphen for each space, and without any %….
     section = again.section.replace("`", "").replace("*", "").replace(" ", "-")
-    address = f"{again.lesson.key}.ipynb" + ("#" + urllib.parse.quote(section) if section else "")
+    address = f"{again.lesson.key}.ipynb" + (f"#{html.escape(section)}" if section else "")
     return f'<a href="{address}">{html.escape(_place(again))}</a>: ' + html.escape(
         ", ".join(again.what)
     )
