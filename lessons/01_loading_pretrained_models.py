@@ -756,11 +756,12 @@ def show_maps(stage, first):
     return ax.figure
 
 
-rows = IntSlider(0, 0, max(maps.shape[1] for maps in seen.values()) - 12, step=12)
-explore(show_maps, stage=SelectionSlider(options=list(seen)), first=rows)
+widest = max(maps.shape[1] for maps in seen.values())
+first = IntSlider(0, 0, widest - 12, step=12, description="channel")
+explore(show_maps, stage=SelectionSlider(options=list(seen)), first=first)
 
 # %% [markdown]
-# Turn *stage* all the way to the right and come back one notch at a time: watch for the first map in which you would recognise the flower. Then stay at one stage and turn *first* through its channels. Many are nearly empty, and no two ask for the same thing.
+# Turn *stage* all the way to the right and come back one notch at a time: watch for the first map in which you would recognise the flower. Then stay at one stage and turn *channel*. Many are nearly empty, and no two ask for the same thing.
 
 # %% [markdown]
 # **What does a channel like?** Ask all 1,200 photos, and cut out the spot that excites it most. The test photos may take part: no label is used here, nothing is scored and nothing chosen.

@@ -495,10 +495,10 @@ def show_cost(network, first):
     return ax.figure
 
 names = {name: [(row.removeprefix("features."), row) for row in costs[name].index] for name in costs}
-first = SelectionSlider(options=names["resnet18"], value="head", description="learns from")
+first_stage = SelectionSlider(options=names["resnet18"], value="head", description="learns from")
 network = Dropdown(options=list(costs))
-network.observe(lambda change: first.set_trait("options", names[change["new"]]), names="value")
-explore(show_cost, network=network, first=first)
+network.observe(lambda change: first_stage.set_trait("options", names[change["new"]]), names="value")
+explore(show_cost, network=network, first=first_stage)
 
 # %% [markdown]
 # Walk from the right end to the left and watch the order in which the bars grow back: on ResNet-18 the values first, in big steps, and the memory last. Then take MobileNetV2. Its memory bar stays short for many notches, but look at the megabytes in the title when it does not.

@@ -388,11 +388,13 @@ def show_probe(photos, seed, kind):
     plots.curve(sizes, val_curve, label="logistic regression, validation photos", ax=ax)
     ax.plot([photos] * 2, [seen, unseen], "kX", markersize=9, label="this probe")
     ax.set(xscale="log", xticks=sizes, xticklabels=sizes, ylim=(0, 1.05), xlabel="photos a class")
-    ax.set_title(f"{photos} a class, seed {seed}: train {seen:.3f}, validation {unseen:.3f}").axes.legend()
+    ax.minorticks_off()
+    ax.legend(title=f"{kind}: train {seen:.3f}, validation {unseen:.3f}", loc="lower right")
     return ax.figure
 
 number = IntSlider(min(10, PER_CLASS), min(5, PER_CLASS), PER_CLASS, description="photos")
-explore(show_probe, photos=number, seed=IntSlider(0, 0, 20), kind=Dropdown(options=["logistic", f"{best_k} neighbours"]))
+kind = Dropdown(options=["logistic", f"{best_k} neighbours"], description="probe")
+explore(show_probe, photos=number, seed=IntSlider(0, 0, 20), kind=kind)
 
 # %% [markdown]
 # Leave *photos* at the left end and turn *seed*: the lower cross jumps by points although nothing changed but luck. Then move *photos* to the right and turn *seed* again: the jumps shrink. Whoever reports one draw with ten photos a class reports the luck as well. The nearest neighbours show that a high training score is no law: with more than one neighbour to ask, they do not get all their own photos right.
