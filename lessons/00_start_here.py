@@ -49,7 +49,7 @@ panel()
 
 # %% [markdown]
 # ## Transfer in sixty seconds
-# The task of the whole course: five kinds of flower, from photos people took with whatever camera they had ([who took them, and what you may do with them](../data/README.md)). We take very few of them to learn from, and keep others back to test on.
+# The task of the whole course: five kinds of flower, from photos people took with whatever camera they had. Who took them, and what you may do with them, stands in [data/README.md](../data/README.md). We take very few of them to learn from, and keep others back to test on.
 
 # %%
 WEIGHTS = available_weights(BACKBONE)
