@@ -448,6 +448,23 @@ def test_a_called_function_that_never_ends_is_stopped(function):
     assert told(recording, "x") == [(2, "new")] and recording.steps[-1].line == 3
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.5])  # beyond the alarm's second ring
+def test_what_is_stopped_leaves_no_grad_behind_it(pause):
+    class Slow:
+        def __repr__(self):
+            time.sleep(pause)
+            return "slow"
+
+    def work():
+        slow = Slow()
+        with torch.no_grad():
+            endless_line()
+        return slow
+
+    assert record(work, seconds=0.3 + pause).ended == "stopped"
+    assert torch.is_grad_enabled()
+
+
 # --- tracing ---
 
 
@@ -504,7 +521,8 @@ def training_step(model, images, labels):
 @pytest.fixture(scope="module")
 def training():
     torch.manual_seed(0)
-    return record(training_step, resnet18(), torch.randn(4, 3, 64, 64), torch.arange(4))
+    images, labels = torch.randn(4, 3, 64, 64), torch.arange(4)
+    return record(training_step, resnet18(), images, labels, seconds=60)
 
 
 def test_a_training_step_takes_at_most_60_kilobytes(training):

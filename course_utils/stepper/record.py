@@ -8,6 +8,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 
+import torch
+
 from course_utils.exercises.limits import Bounded, Stopped, call_within
 from course_utils.stepper.looks import look
 from course_utils.stepper.source import Loop, Source, read_source
@@ -90,7 +92,7 @@ def record(
     source = read_source(function)
     printed = Bounded(MOST_PRINTED)
     tracer = _Tracer(source, function.__code__, max_steps, printed)
-    ended, value = "returned", None
+    ended, value, gradients = "returned", None, torch.is_grad_enabled()
     try:
         with redirect_stdout(printed):
             value = call_within(seconds, lambda: tracer.run(function, args, kwargs))
@@ -99,6 +101,7 @@ def record(
             message = f"It returned {look(value).text}."
         tracer.returned(value)
     except Stopped:
+        torch.set_grad_enabled(gradients)  # it may have been stopped on its way out of no_grad
         ended, message = "stopped", f"Stopped after {seconds:g} s: it did not come to an end."
         if tracer.too_many:
             message = f"Stopped after {max_steps} steps: it did not come to an end."
@@ -129,6 +132,7 @@ class _Tracer:
         self._heard = 0  # characters of the print that earlier steps have
         self._known: dict[str, Look] = {}
         self._raised: int | None = None  # id of the exception that was told last
+        self._stopped = False
         self._loops = _Passes(source.loops)
 
     def run(self, function: Callable, args: tuple, kwargs: dict):
@@ -148,6 +152,8 @@ class _Tracer:
         return self._traced
 
     def _traced(self, frame: FrameType, event: str, argument):
+        if self._stopped:
+            return None
         if event == "line":
             # A statement of several lines comes back to its first; only a loop goes backwards.
             again = frame.f_lasti <= self._begun
@@ -186,8 +192,12 @@ class _Tracer:
 
     def _exception(self, argument: tuple) -> None:
         kind, error, _ = argument
+        if issubclass(kind, Stopped):
+            # Soon the alarm rings again. By then the function must be left, each `with` in order.
+            self._stopped = True
+            return
         # A loop ends on a StopIteration; a `with` or `finally` passes on what was told before.
-        if issubclass(kind, StopIteration | Stopped) or id(error) == self._raised:
+        if issubclass(kind, StopIteration) or id(error) == self._raised:
             return
         self._raised = id(error)
         self.steps[-1].raised = _words(error if error is not None else kind())

@@ -11,7 +11,7 @@ from course_utils.stepper.static import static_html
 
 
 def step_through(
-    function: Callable, *args, seconds: float = 5.0, max_steps: int = 500, **kwargs
+    function: Callable, *args, seconds: float = 20.0, max_steps: int = 500, **kwargs
 ) -> None:
     """Run ``function(*args, **kwargs)`` once, for real, and show it line by line.
 
