@@ -13,12 +13,14 @@ import html
 import inspect
 import io
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 
 import ipywidgets as widgets
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -138,14 +140,32 @@ class Dial:
         settings = ", ".join(f"{name} {value}" for name, value in values.items())
         alt = f"{self._alt} ({settings})" if self._alt else settings
         open_before = plt.get_fignums()
-        try:
-            with closing(_one_or_more(self._draw, values)) as pictures:
-                for picture in pictures:
-                    yield as_bundle(picture, alt)
-        except Exception as error:
-            for number in set(plt.get_fignums()) - set(open_before):
-                plt.close(number)  # a half-drawn figure would come out below some other cell
-            yield as_bundle(f"{type(error).__name__}: {error}")
+        with closing(_one_or_more(self._draw, values)) as pictures:
+            while True:
+                try:
+                    with _unnoticed():
+                        bundle = as_bundle(next(pictures), alt)
+                except StopIteration:
+                    return
+                except Exception as error:
+                    for number in set(plt.get_fignums()) - set(open_before):
+                        plt.close(number)  # half-drawn, it would come out below some other cell
+                    bundle = as_bundle(f"{type(error).__name__}: {error}")
+                yield bundle
+
+
+@contextmanager
+def _unnoticed() -> Iterator[None]:
+    """Hide new figures from IPython, which shows and closes open ones whenever a message came in.
+
+    In JupyterLab that is in another thread: it would draw a figure that is being made here.
+    """
+    was = matplotlib.is_interactive()
+    matplotlib.interactive(False)
+    try:
+        yield
+    finally:
+        matplotlib.interactive(was)
 
 
 def _one_or_more(draw: Callable, values: dict) -> Iterator:
@@ -204,11 +224,12 @@ def _png(figure: Figure) -> bytes:
     `savefig` would lay it out twice, and cut its margins off by drawing it a third time.
     """
     png, quick = io.BytesIO(), {"compress_level": 1}
-    if figure.get_layout_engine() is None or not hasattr(figure.canvas, "buffer_rgba"):
+    if figure.get_layout_engine() is None:
         figure.savefig(png, format="png", bbox_inches="tight", pil_kwargs=quick)
     else:
-        figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())
         Image.fromarray(pixels).convert("RGB").save(png, "PNG", **quick)
     plt.close(figure)
     return png.getvalue()

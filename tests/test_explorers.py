@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from course_utils import explorers
@@ -233,6 +234,28 @@ def test_a_figure_stands_beside_the_widget_for_a_notebook_without_a_kernel(shown
 def test_a_table_stands_there_as_html(shown):
     explore(lambda n: pd.DataFrame({"x": [n]}), n=widgets.IntSlider(2))
     assert shown[0].keys() == {WIDGET, "text/html", "text/plain"}
+
+
+def test_ipython_does_not_notice_a_figure_before_it_is_drawn():
+    """Else it shows and closes what it finds, from the thread in which messages come in."""
+    slider, seen = widgets.IntSlider(2), []
+
+    def live(n):
+        for _ in range(n):
+            plt.subplots()
+            seen.append(matplotlib.is_interactive())
+            yield plt.gcf()
+        raise ValueError("at last")
+
+    with plt.ion():
+        dial = Dial(live, "", {"n": slider})
+        assert seen == [False, False] and "at last" in words(dial)
+        assert matplotlib.is_interactive() and not plt.get_fignums()
+
+
+def test_a_figure_may_come_twice_and_need_not_be_of_pyplot():
+    figure, again = plt.figure(layout="constrained"), Figure(layout="constrained")
+    assert as_bundle(figure) == as_bundle(figure) == as_bundle(again)
 
 
 def test_alt_text_tells_the_settings():

@@ -52,6 +52,15 @@ def show(n):
 
 explore(show, alt="A line", n=IntSlider(1))
 """
+SLOW_PICTURE = """
+def show_slowly(n):
+    for step in range(4):
+        figure, ax = plt.subplots(layout="constrained")
+        time.sleep(0.1 if n else 0)
+        yield figure
+
+explore(show_slowly, alt="A frame", n=IntSlider(0))
+"""
 # What stands on the page over the words: nothing may hide them.
 SEEN = """label => {
     const box = label.getBoundingClientRect();
@@ -61,7 +70,7 @@ SEEN = """label => {
 
 @pytest.fixture(scope="module")
 def page(tab):
-    with opened(tab, "dials", [GUIDE, DIAL, SLOW, LIVE, PICTURE]) as page:
+    with opened(tab, "dials", [GUIDE, DIAL, SLOW, LIVE, PICTURE, SLOW_PICTURE]) as page:
         run(page)
         yield page
 
@@ -157,3 +166,16 @@ def test_a_picture_has_alt_text_and_no_second_picture_beside_it(page):
     handle.focus()
     handle.press("ArrowRight")
     cell(page, 5).get_by_alt_text("A line (n 2)").wait_for()
+
+
+def test_keys_while_a_figure_is_made_do_not_disturb_it(page):
+    """Each key is a message, after which IPython shows and closes the figures that it finds."""
+    dial = cell(page, 6)
+    handle = dial.locator(".noUi-handle")
+    handle.focus()
+    for _ in range(15):
+        handle.press("ArrowRight", delay=40)
+        page.wait_for_timeout(60)
+        assert not dial.get_by_text("Error").count(), dial.inner_text()
+    dial.get_by_alt_text("A frame (n 15)").wait_for()
+    assert page.locator(".jp-Notebook img").count() == 2  # its picture, and that of the cell above
