@@ -152,7 +152,7 @@ class Ways:
             lines += [f"{number:>2}  {way.title}: {self.told(way)}", f"    {way.good_for}"]
             for title, places in self._by_lesson(way):
                 sections = "; ".join(f"{_name(place)} ({place.count})" for place in places)
-                lines.append(f"      {title}: {sections}")
+                lines.append(f"      {_led(title)} {sections}")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -162,7 +162,7 @@ class Ways:
         parts = []
         for number, way in enumerate(WAYS, start=1):
             items = "".join(
-                f'<li style="margin:.2em 0">{html.escape(title)}: '
+                f'<li style="margin:.2em 0">{html.escape(_led(title))} '
                 + " · ".join(self._linked(place) for place in places)
                 + "</li>"
                 for title, places in self._by_lesson(way)
@@ -193,6 +193,10 @@ class Ways:
 
 def _name(place: Place) -> str:
     return place.section.replace("`", "").replace("*", "") or "its beginning"
+
+
+def _led(title: str) -> str:
+    return title if title.endswith("?") else f"{title}:"
 
 
 def ways_of(index: dict, base: str = "") -> Ways:

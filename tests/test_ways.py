@@ -155,7 +155,7 @@ def test_as_html_each_way_unfolds_to_links_to_headings_there_are(index):
 
 
 INDEX = {
-    "lessons": {"02_freezing": "2 · Freezing", "03_head_swap": "3 · <Heads>"},
+    "lessons": {"02_freezing": "2 · Freezing", "03_head_swap": "3 · <Heads>?"},
     "ways": {
         "dial": [["02_freezing", "", 1], ["02_freezing", "Why `a < b`?", 2]],
         "test": [["02_freezing", "Test yourself", 8], ["03_head_swap", "Test yourself", 1]],
@@ -173,7 +173,8 @@ def test_as_text_and_html_of_a_small_index():
     assert "<b>4 · Turn the dials</b>: 3 dials in 1 lesson</summary>" in page
     assert '<a href="02_freezing.ipynb">its beginning</a> · ' in page
     assert '<a href="02_freezing.ipynb#Why-a-&lt;-b?">Why a &lt; b?</a> (2)' in page
-    assert "3 · &lt;Heads&gt;" in page and "var(" not in page
+    assert "      3 · <Heads>? Test yourself (1)" in text
+    assert "3 · &lt;Heads&gt;? <a " in page and "var(" not in page
 
 
 @pytest.mark.parametrize(
