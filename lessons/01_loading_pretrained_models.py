@@ -834,7 +834,7 @@ colour, colour_val = (
 probe = linear_probe(FeatureSet(colour, train.labels, flowers.classes))
 by_colour = (probe.predict(colour_val.numpy()) == val.labels.numpy()).mean()
 
-# %%
+# %% alt="Two curves with intervals over the stages, from pixels to head: validation accuracy of a probe on the features of pretrained weights and on those of random ones; lines mark six numbers of colour, and guessing"
 stage_names = list(responses)
 ax = plt.subplots(figsize=(7.6, 3.4), layout="constrained")[1]
 for which in averages:
