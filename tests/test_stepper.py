@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from build_notebooks import read
 from lesson_source import ROOT, STEPPER, tags
+from nbformat.v4 import new_code_cell, new_output
+from outputs import WIDGET, clean_outputs
 from torch import nn
 from torchvision.models import resnet18
 
@@ -188,7 +190,7 @@ def test_a_module_changed_in_place_is_noticed():
     model = nn.Sequential(nn.Linear(4, 50), nn.BatchNorm1d(50), nn.Linear(50, 2))
     assert told(record(work, model, torch.randn(5, 4)), "model") == [
         (1, "new"),
-        (2, "changed", "trainable: 452 of 452 values → 202 of 452 values"),
+        (2, "changed", "trainable: all 452 values → 202 of 452 values"),
         (3, "changed", "mode: train mode → eval mode"),
         (4, "changed", "mode: eval mode → train mode"),
         (5, "changed", "buffers changed: 1.running_mean, 1.running_var, 1.num_batches_tracked"),
@@ -210,8 +212,8 @@ def test_a_module_with_two_tensors_of_one_name_counts_both():
     first = nn.Sequential(nn.Linear(100, 2))
     trainable = [change[2] for change in told(record(work, first), "model")[1:]]
     assert trainable == [
-        "trainable: 202 of 202 values → 208 of 208 values",
-        "trainable: 208 of 208 values → 214 of 214 values",
+        "trainable: all 202 values → all 208 values",
+        "trainable: all 208 values → all 214 values",
     ]
 
 
@@ -568,6 +570,13 @@ def test_a_cell_shows_the_table_and_the_widget(monkeypatch):
     assert "tlm-steps" in table.data and isinstance(widget, StepperWidget)
     assert widget._repr_mimebundle_()[0]["text/plain"] == ""
     json.dumps(widget.recording)
+
+
+def test_the_build_keeps_the_table_and_no_line_for_the_widget():
+    table, view = {"text/html": "<table></table>"}, {WIDGET: {"model_id": "1"}, "text/plain": ""}
+    cell = new_code_cell(metadata={"tags": [STEPPER], "alt": "a loop"})
+    cell.outputs = [new_output("display_data", data=data) for data in (table, view)]
+    assert [output.data for output in clean_outputs(cell, 1)] == [table]
 
 
 def test_without_anywidget_the_table_stands_alone(monkeypatch):

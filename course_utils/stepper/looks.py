@@ -115,7 +115,7 @@ def _module(module: nn.Module) -> Look:
     marks = {
         "class": type(module).__name__,
         "mode": _mode(module),
-        "trainable": f"{learning:,} of {total:,} values",
+        "trainable": f"{'all' if learning == total else f'{learning:,} of'} {total:,} values",
         "parameters": _entries(parameters, small),
         "buffers": _entries(buffers, small),
         "gradients": _entries(gradients, small),
