@@ -152,6 +152,7 @@ def guide(grid: Grid) -> None:
 
     explore(
         answer,
+        alt="The strategy that the grid recommends, its figures and their borders",
         photos=widgets.BoundedIntText(
             value=grid.photos[1], min=1, max=1_000_000, description="photos a class", **shared
         ),

@@ -225,11 +225,16 @@ claim("outside of what was measured, the guide says so", answer.outside != "", f
 
 # %% [markdown]
 # Now your own task. Leave the minutes at 0 for no limit, or set them to what you have.
+#
+# **Predict:** at which number of photos does the recommendation change, and for which kind of picture does it change first?
 
-# %%
+# %% tags=["dial"] alt="A form for photos a class, kind of picture and minutes, and the strategy that the grid recommends, with its figures"
+# Dial: ask the grid
 guide(grid)
 
 # %% [markdown]
+# Go through the measured sizes, and watch how often "cannot be told from the best" stands there. Then ask for one photo a class, or for *something else*: you still get an answer, and a warning with it.
+#
 # Whatever it says, it is a place to start. A probe on your own validation images takes a minute, and beats any table, this one included.
 
 # %% tags=["quiz"]
