@@ -307,7 +307,7 @@ accuracy = run_strategy(full, task, backbones, best)
 print(f"full, 900 points, rate {best:g}: {mean_interval(accuracy.tolist()):.3f}")
 
 # %% [markdown]
-# Choosing and judging never share a seed. `compare` does this for every strategy, with all four rates of a strategy in one stack.
+# Choosing and judging never share a seed. `compare` does this for every strategy, with all four rates of a strategy in one stack, and two strategies side by side.
 
 # %%
 with stopwatch() as watch:
