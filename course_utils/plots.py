@@ -74,7 +74,8 @@ def bars(values: Mapping[str, float], *, errors=None, unit: str = "", ax=None):
     ax.barh(places, numbers, xerr=whiskers, color=BLUE, height=0.62, ecolor="0.25", capsize=3)
     tips = numbers if errors is None else np.maximum(numbers, ends[1])
     for place, number, tip in zip(places, numbers, tips, strict=True):
-        ax.annotate(f"{number:.3g}{unit}", (tip, place), (5, 0), textcoords="offset points",
+        written = f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"  # not 1.05e+03
+        ax.annotate(f"{written}{unit}", (tip, place), (5, 0), textcoords="offset points",
                     va="center")  # fmt: skip
     ax.set_yticks(places, names)
     ax.margins(x=0.14)

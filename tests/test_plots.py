@@ -41,6 +41,11 @@ def test_bars_keep_order_values_and_whiskers():
     assert np.allclose([s[:, 0] for s in segments], [[1.5, 3.0], [0.9, 1.2]])
 
 
+def test_bars_write_thousands_without_an_exponent():
+    ax = plots.bars({"a": 1054.3, "b": 999.4, "c": 999.6, "d": 0.02864}, unit=" ms")
+    assert [t.get_text() for t in ax.texts] == ["1,054 ms", "999 ms", "1,000 ms", "0.0286 ms"]
+
+
 def test_curve_draws_means_and_band_on_the_given_axes():
     ax = plt.subplots()[1]
     intervals = [mean_interval([0.1, 0.3]), Interval(0.5, 0.4, 0.6, 3)]
