@@ -758,7 +758,8 @@ def show_maps(stage, first):
 
 widest = max(maps.shape[1] for maps in seen.values())
 first = IntSlider(0, 0, widest - 12, step=12, description="channel")
-explore(show_maps, stage=SelectionSlider(options=list(seen)), first=first)
+stage = SelectionSlider(options=list(seen))
+explore(show_maps, alt="Twelve activation maps", stage=stage, first=first)
 
 # %% [markdown]
 # Turn *stage* all the way to the right and come back one notch at a time: watch for the first map in which you would recognise the flower. Then stay at one stage and turn *channel*. Many are nearly empty, and no two ask for the same thing.

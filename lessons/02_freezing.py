@@ -498,7 +498,7 @@ names = {name: [(row.removeprefix("features."), row) for row in costs[name].inde
 first_stage = SelectionSlider(options=names["resnet18"], value="head", description="learns from")
 network = Dropdown(options=list(costs))
 network.observe(lambda change: first_stage.set_trait("options", names[change["new"]]), names="value")
-explore(show_cost, network=network, first=first_stage)
+explore(show_cost, alt="Three costs, in percent", network=network, first=first_stage)
 
 # %% [markdown]
 # Walk from the right end to the left and watch the order in which the bars grow back: on ResNet-18 the values first, in big steps, and the memory last. Then take MobileNetV2. Its memory bar stays short for many notches, but look at the megabytes in the title when it does not.

@@ -261,7 +261,8 @@ def look_up(part, order):
         table = pd.DataFrame.from_dict(found, orient="index", columns=columns)
         yield table if order == "name" else table.sort_values(order)
 
-explore(look_up, part=widgets.Text("vit"), order=widgets.Dropdown(options=["name", "width", "M values"]))
+order = widgets.Dropdown(options=["name", "width", "M values"])
+explore(look_up, part=widgets.Text("vit"), order=order)
 
 # %% [markdown]
 # Type `net` or `v2`, order by *width*, and look down the columns *head* and *width*: the address follows the family, the width often follows the size. Nothing you could guess from a name.
