@@ -127,8 +127,8 @@ def image_grid(
     lines = 1 + max(title.count("\n") for title in titles) if titles else 0
     # The unit is a cell's width; a line of 8 points takes 0.14 inches.
     tall = pictures.shape[-2] / pictures.shape[-1] + 0.14 * lines / cell
-    figure = plt.figure(figsize=(cell * columns, cell * tall * rows))
-    ax = figure.add_axes((0, 0, 1, 1))
+    figure = plt.figure(figsize=(cell * columns, cell * tall * rows), layout="constrained")
+    ax = figure.add_subplot()
     for n, picture in enumerate(pictures):
         left, bottom = n % columns, tall * (n // columns + 1)
         top = bottom - picture.shape[-2] / picture.shape[-1]
@@ -138,7 +138,7 @@ def image_grid(
         if titles is not None:
             ax.text(left + 0.5, top, titles[n], fontsize=8, ha="center", va="bottom",
                     color="black" if colours is None else colours[n])  # fmt: skip
-    ax.set(xlim=(0, columns), ylim=(tall * rows, 0), aspect="auto")
+    ax.set(xlim=(0, columns), ylim=(tall * rows, 0), aspect="equal", xticks=[], yticks=[])
     ax.axis("off")
     return ax
 
