@@ -12,11 +12,12 @@ from course_utils.stepper.record import Change, Recording, Step
 
 CLASS = "tlm-steps"  # stepper.css hides it once the live stepper is there
 HEADINGS = ("Step", "Line", "Code", "Note", "What changed")
+LEFT = ' style="text-align:left"'  # JupyterLab sets tables to the right, and an indent is lost
 
 
 def static_html(recording: Recording) -> str:
     """One row a step: its line, the code, the note, and what changed; then how it ended."""
-    head = "".join(f'<th scope="col">{heading}</th>' for heading in HEADINGS)
+    head = "".join(f'<th scope="col"{LEFT}>{heading}</th>' for heading in HEADINGS)
     rows = "".join(_row(recording, n, step) for n, step in enumerate(recording.steps, start=1))
     return (
         f'<div class="{CLASS}"><p><b>Step through: {_safe(recording.source.title)}</b></p>'
@@ -30,14 +31,16 @@ def _row(recording: Recording, number: int, step: Step) -> str:
     code = recording.source.code[step.line - 1]
     indent = "&nbsp;" * (len(code) - len(code.lstrip()))  # spaces would be merged
     note = recording.source.notes.get(step.line, "")
+    # A line may break behind a bracket, or a narrow window would cut the table off.
+    line = _safe(code.strip()).replace("(", "(<wbr>")
     cells = (
         str(number),
         str(step.line),
-        f"<code>{indent}{_safe(code.strip())}</code>",
+        f"<code>{indent}{line}</code>",
         markdown_html(note, mathml=False) if note else "",
         "<br>".join(_happened(step)),
     )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f"<td{LEFT}>{cell}</td>" for cell in cells) + "</tr>"
 
 
 def _happened(step: Step) -> list[str]:
