@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
 
 from build_notebooks import choose
 from lab_browser import chromium, jupyterlab
-from lesson_lab import Control, first_line, lab, turn_dial
+from lesson_lab import SMALL, Control, first_line, lab, turn_dial
 from notebook_page import Tab
 
 from course_utils.photos import find_photos
@@ -64,7 +64,7 @@ def row(lesson: str, dial: str, control: Control) -> dict:
     return {**names, **summary(control.milliseconds)}
 
 
-def measure(lessons: list[Path], moves: int, flowers: str) -> dict:
+def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> dict:
     """The machine, one row a control, and the summary over all controls that do not run live."""
     rows, quick = [], []
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
@@ -72,12 +72,13 @@ def measure(lessons: list[Path], moves: int, flowers: str) -> dict:
         with jupyterlab(Path(served)) as address:
             tab = Tab(browser, address, Path(served))
             for lesson in lessons:
-                with lab(tab, lesson, {}, flowers) as (page, dials, _):
+                with lab(tab, lesson, parameters, flowers) as (page, dials, _):
                     for cell, area in dials:
                         for control in turn_dial(page, area, moves):
                             rows.append(row(lesson.stem, first_line(cell), control))
                             quick += [] if control.live else control.milliseconds
                             print(rows[-1], flush=True)
+    here["parameters"] = parameters  # where they are not the lesson's own
     return {**here, "without_live": summary(quick), "controls": rows}
 
 
@@ -85,10 +86,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lessons", nargs="*", help="numbers, such as 06; all where none is given")
     parser.add_argument("--moves", type=int, default=20, help="of each control")
+    parser.add_argument("--small", action="store_true", help="few photos, one epoch, three seeds")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     lessons = choose(options.lessons, ROOT / "lessons")
-    result = measure(lessons, options.moves, "photos" if find_photos() else "rendered")
+    flowers = "photos" if find_photos() else "rendered"
+    result = measure(lessons, options.moves, flowers, SMALL if options.small else {})
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0

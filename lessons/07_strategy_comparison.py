@@ -14,6 +14,8 @@
 # %% tags=["parameters"]
 SEEDS = 20  # networks, each with a task and data of its own, behind every figure
 SEED = 0    # another number: other networks, tasks and data
+POINTS = (20, 150, 1500)                  # of the map: how many labelled points,
+RELATEDNESS = (0.0, 0.5, 0.8, 0.95, 1.0)  # and how related the task is
 
 # %% tags=["setup"]
 import matplotlib.pyplot as plt
@@ -501,7 +503,6 @@ guesses = {
 assert set(guesses.values()) <= set(STRATEGIES), f"choose from {list(STRATEGIES)}"
 
 # %%
-POINTS, RELATEDNESS = (20, 150, 1500), (0.0, 0.5, 0.8, 0.95, 1.0)
 few_tuning = tuning.first(4)
 with stopwatch() as watch:
     cells = strategy_map(POINTS, RELATEDNESS, backbones, few_tuning)
@@ -595,7 +596,7 @@ claim("both dials of this lesson draw again in less than a fifth of a second", s
       timed=True, figure=f"{1000 * max(redraws):.0f} ms at most")
 
 # %% [markdown]
-# A larger map, 25 fields with sizes in between, is made by `python benchmarks/synthetic.py`, with the throughput of the stacks and the comparisons of two more worlds. Its figures are kept in `data/results/synthetic.json`. Or change `POINTS` and `RELATEDNESS` above.
+# A larger map, 25 fields with sizes in between, is made by `python benchmarks/synthetic.py`, with the throughput of the stacks and the comparisons of two more worlds. Its figures are kept in `data/results/synthetic.json`. Or change `POINTS` and `RELATEDNESS` at the top.
 
 # %% tags=["quiz"]
 quiz("07-map")

@@ -16,7 +16,8 @@ from notebook_page import Tab, opened, output_of, run, wait_until_done
 from slicing import sliced
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
-SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3}  # as tests/test_lessons.py: each line runs
+# As tests/test_lessons.py has them, enough to run each line; and a map of four fields in lesson 07.
+SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "POINTS": (20, 150), "RELATEDNESS": (0.5, 0.8)}
 # Notes when the learner moved a control, and when each picture that followed was laid out.
 WATCH = """area => {
     const [status, picture] = [...area.querySelector(".widget-vbox").children].slice(-2);
