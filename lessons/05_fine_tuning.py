@@ -495,7 +495,8 @@ from course_utils.prefix import cache_prefix
 
 names = list(surgery.stages(checkpoint))
 late = names[-min(5, len(names) // 2):]
-depths = {"head alone": None} | {f"head and {n} of the stages": late[-n] for n in (1, 3, 5) if n <= len(late)}
+depths = {"head alone": None, "head + 1 stage": late[-1]}
+depths |= {f"head + {n} stages": late[-n] for n in (3, 5) if n <= len(late)}
 frozen = fresh(SEED)
 surgery.freeze_backbone(frozen)
 eight, held_out = flowers.train.per_class(8, seed=SEED), val.per_class(20, seed=SEED)
