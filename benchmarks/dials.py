@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
 
 from build_notebooks import choose
 from lab_browser import chromium, jupyterlab
-from lesson_lab import SMALL, Control, first_line, lab, turn_dial
+from lesson_lab import SMALL, Control, first_line, is_live, lab, turn_dial
 from notebook_page import Tab
 
 from course_utils.photos import find_photos
@@ -58,10 +58,10 @@ def summary(milliseconds: list[float]) -> dict[str, float]:
     return told
 
 
-def row(lesson: str, dial: str, control: Control) -> dict:
-    """What is stored of one control."""
-    names = {"lesson": lesson, "dial": dial, "control": control.name, "live": control.live}
-    return {**names, **summary(control.milliseconds)}
+def row(lesson: str, cell, control: Control) -> dict:
+    """What is stored of one control of the dial in a cell."""
+    names = {"lesson": lesson, "dial": first_line(cell), "control": control.name}
+    return {**names, "live": is_live(cell), **summary(control.milliseconds)}
 
 
 def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> dict:
@@ -75,8 +75,8 @@ def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> 
                 with lab(tab, lesson, parameters, flowers) as (page, dials, _):
                     for cell, area in dials:
                         for control in turn_dial(page, area, moves):
-                            rows.append(row(lesson.stem, first_line(cell), control))
-                            quick += [] if control.live else control.milliseconds
+                            rows.append(row(lesson.stem, cell, control))
+                            quick += [] if is_live(cell) else control.milliseconds
                             print(rows[-1], flush=True)
     here["parameters"] = parameters  # where they are not the lesson's own
     return {**here, "without_live": summary(quick), "controls": rows}

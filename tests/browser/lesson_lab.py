@@ -21,7 +21,7 @@ SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "POINTS": (20, 150), "RELATED
 # Notes when the learner moved a control, and when each picture that followed was laid out.
 WATCH = """area => {
     const [status, picture] = [...area.querySelector(".widget-vbox").children].slice(-2);
-    const turn = window.turn = {start: 0, times: [], ended: false, busy: false};
+    const turn = window.turn = {start: 0, times: [], ended: false};
     for (const kind of ["keydown", "input", "change"])
         area.addEventListener(kind, event => { turn.start = event.timeStamp; }, true);
     const laidOut = async () => {
@@ -31,8 +31,7 @@ WATCH = """area => {
     };
     new MutationObserver(laidOut).observe(picture, {childList: true, subtree: true});
     new MutationObserver(() => {
-        turn.busy = status.querySelector(".tlm-busy") !== null;
-        turn.ended ||= !turn.busy;
+        turn.ended ||= status.querySelector(".tlm-busy") === null;
     }).observe(status, {childList: true, subtree: true});
 }"""
 RESET = "() => { Object.assign(turn, {times: [], ended: false}); }"
@@ -53,7 +52,6 @@ class Control:
     name: str
     milliseconds: list[float] = field(default_factory=list)  # to the first picture of each move
     pictures: set[str] = field(default_factory=set)  # that it showed, for all their settings
-    live: bool = False  # it shows several pictures a move
 
 
 def is_dial(cell) -> bool:
@@ -62,6 +60,11 @@ def is_dial(cell) -> bool:
 
 def is_stepper(cell) -> bool:
     return "stepper" in tags(cell)
+
+
+def is_live(cell) -> bool:
+    """It trains while the learner watches: its function is a generator."""
+    return "yield " in cell.source
 
 
 def first_line(cell) -> str:
@@ -128,9 +131,7 @@ def turn_dial(page, area, moves: int) -> list[Control]:
         for _ in _moves(page, part, moves):
             page.wait_for_function(ANSWERED)
             page.wait_for_timeout(100)
-            times, goes_on = page.evaluate("() => [turn.times, turn.busy]")
-            control.live |= len(times) > 1 or goes_on
-            control.milliseconds += times[:1]
+            control.milliseconds += page.evaluate("turn.times")[:1]
             shown = area.evaluate(SHOWN)
             assert not FAILED.match(shown), f"{control.name}: {shown[:500]}"
             control.pictures.add(shown)
