@@ -494,7 +494,7 @@ claim("an epoch from the cache is at least 1.7 times as fast", took["plain"] / t
 from course_utils.prefix import cache_prefix
 
 names = list(surgery.stages(checkpoint))
-late = names[-min(5, len(names) // 2):]
+late = names[-min(5, len(names) // 3):]
 depths = {"head alone": None, "head + 1 stage": late[-1]}
 depths |= {f"head + {n} stages": late[-n] for n in (3, 5) if n <= len(late)}
 frozen = fresh(SEED)
