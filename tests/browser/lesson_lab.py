@@ -21,11 +21,12 @@ SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "POINTS": (20, 150), "RELATED
 # Notes when the learner moved a control, and when each picture that followed was laid out.
 WATCH = """area => {
     const [status, picture] = [...area.querySelector(".widget-vbox").children].slice(-2);
-    const turn = window.turn = {start: 0, times: [], ended: false};
+    const turn = window.turn = {start: 0, times: [], coming: false, ended: false};
     for (const kind of ["keydown", "input", "change"])
         area.addEventListener(kind, event => { turn.start = event.timeStamp; }, true);
     const laidOut = async () => {
         const start = turn.start;
+        turn.coming = true;
         await Promise.all([...picture.querySelectorAll("img")].map(img => img.decode()));
         requestAnimationFrame(() => turn.times.push(performance.now() - start));
     };
@@ -34,9 +35,9 @@ WATCH = """area => {
         turn.ended ||= status.querySelector(".tlm-busy") === null;
     }).observe(status, {childList: true, subtree: true});
 }"""
-RESET = "() => { Object.assign(turn, {times: [], ended: false}); }"
+RESET = "() => { Object.assign(turn, {times: [], coming: false, ended: false}); }"
 # A picture has come, or the drawing has ended without a new one; a live run goes on meanwhile.
-ANSWERED = "() => turn.times.length > 0 || turn.ended"
+ANSWERED = "() => turn.times.length > 0 || (turn.ended && !turn.coming)"
 SHOWN = """area => {
     const picture = [...area.querySelector(".widget-vbox").children].at(-1);
     const images = [...picture.querySelectorAll("img")].map(image => image.src);
@@ -177,7 +178,8 @@ def _type(page, box, moves: int) -> Iterator[None]:
     """Other numbers; or less of the text, another letter, and the text again."""
     text = box.input_value()
     number = box.get_attribute("type") == "number"
-    others = [str(float(text) + n) for n in (1, 10, 100)] if number else [text[:1], "e"]
+    least = 0.01 if box.get_attribute("step") == "any" else 1
+    others = [str(float(text) + n) for n in (least, 10, 100)] if number else [text[:1], "e"]
     for other in [*others, text][:moves]:
         page.evaluate(RESET)
         box.fill(other)
