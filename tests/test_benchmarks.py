@@ -1,14 +1,23 @@
 """The lesson table of the README says what was measured, and nothing else of the README changes."""
 
 import importlib.util
+import json
 
 import nbformat
 import pytest
 from lesson_source import ROOT
 
-spec = importlib.util.spec_from_file_location("lesson_costs", ROOT / "benchmarks" / "lessons.py")
-lesson_costs = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(lesson_costs)
+
+def benchmark(name: str):
+    spec = importlib.util.spec_from_file_location(
+        f"bench_{name}", ROOT / "benchmarks" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lesson_costs, dials = benchmark("lessons"), benchmark("dials")
 
 
 @pytest.fixture
@@ -55,3 +64,19 @@ def test_measured_for_real(monkeypatch):
     cost = lesson_costs.measure(ROOT / "lessons" / "05_x.py", "unused")
     assert 1 < cost["seconds"] < 120
     assert 300_000_000 < cost["peak_bytes"] < 3_000_000_000
+
+
+def test_the_summary_of_a_dial_tells_its_percentiles():
+    assert dials.summary([float(n) for n in range(101)]) == {
+        "moves": 101, "p50_ms": 50.0, "p95_ms": 95.0,
+    }  # fmt: skip
+    assert dials.summary([7.0]) == {"moves": 1, "p50_ms": 7.0, "p95_ms": 7.0}
+    assert dials.summary([]) == {"moves": 0}  # nothing changed on the page
+
+
+def test_the_committed_latencies_name_dials_that_the_lessons_have():
+    rows = json.loads(dials.RESULTS.read_text(encoding="utf-8"))["controls"]
+    for row in rows:
+        source = (ROOT / "lessons" / f"{row['lesson']}.py").read_text(encoding="utf-8")
+        assert f"# {row['dial']}" in source.splitlines(), "run python benchmarks/dials.py again"
+        assert row["moves"] >= 1 and row["p50_ms"] <= row["p95_ms"]
