@@ -660,23 +660,21 @@ ax.legend();
 # %% [markdown]
 # **Predict:** does every class take the same way? Walk along the line, and watch the flowers one by one.
 
-# %% tags=["dial"] alt="A place on the line between probe and fine-tuned network, and the accuracy of each flower there, on photos as trained and on shifted ones"
+# %% tags=["dial"] alt="Bars: the accuracy of each flower at a place on the line between probe and fine-tuned network, on photos as trained and on shifted ones"
 # Dial: from the probe to the fine-tuned network
 def show_mix(alpha):
-    figure, (left, flower) = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")
+    ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")[1]
     for offset, (name, photos) in zip((-0.18, 0.18), sets.items(), strict=True):
-        plots.curve(alphas, line[name], label=f"{name}: {line[name][alphas.index(alpha)].mean:.2f}", ax=left)
         means = sum(hits[name, alpha, seed] for seed in tuned) / len(tuned)
         by_class = [means[photos.labels == c].mean().item() for c in range(classes)]
-        flower.barh([place + offset for place in range(classes)], by_class, height=0.36)
-    left.axvline(alpha, color="0.4", linestyle=":")
-    left.set(xlabel="share of the way", ylim=(0, 1), title=f"accuracy, {alpha:.0%} of the way")
-    flower.set(xlim=(0, 1), ylim=(classes - 0.5, -0.5), title="by flower")
-    flower.set_yticks(range(classes), photos.classes)
-    left.legend()
-    return figure
+        mean = line[name][alphas.index(alpha)].mean
+        ax.barh([place + offset for place in range(classes)], by_class, height=0.36, label=f"{name}: {mean:.2f}")
+    ax.set(xlim=(0, 1.4), ylim=(classes - 0.5, -0.5), title=f"accuracy, {alpha:.0%} of the way")
+    ax.set_yticks(range(classes), photos.classes)
+    ax.legend(loc="center right")
+    return ax.figure
 
-explore(show_mix, alt="Accuracy along the line, and by flower", alpha=SelectionSlider(options=alphas, value=0.5))
+explore(show_mix, alt="Accuracy of each flower, and of all", alpha=SelectionSlider(options=alphas, value=0.5))
 
 # %% [markdown]
 # Look for a flower that goes against the others: the mean over all flowers hides it. But each bar stands on twenty photos, so a step of one or two photos is no finding.
