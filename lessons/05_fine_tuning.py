@@ -669,7 +669,7 @@ def show_mix(alpha):
         by_class = [means[photos.labels == c].mean().item() for c in range(classes)]
         mean = line[name][alphas.index(alpha)].mean
         ax.barh([place + offset for place in range(classes)], by_class, height=0.36, label=f"{name}: {mean:.2f}")
-    ax.set(xlim=(0, 1.4), ylim=(classes - 0.5, -0.5), title=f"accuracy, {alpha:.0%} of the way")
+    ax.set(xlim=(0, 1.4), xticks=alphas, ylim=(classes - 0.5, -0.5), title=f"accuracy, {alpha:.0%} of the way")
     ax.set_yticks(range(classes), photos.classes)
     ax.legend(loc="center right")
     return ax.figure

@@ -378,7 +378,7 @@ claim("batches sorted by class lose at least as much on average as shuffled ones
       figure=f"{lost['32, sorted by class']} against {lost['batches of 32']}")
 
 # %% [markdown]
-# Three remarks, so that you read the picture rightly. Smaller batches mean more steps in an epoch, so both heads have learned more: compare within a pair, not across. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower: who normalises by them takes away what the photos of the batch have in common, and that is their class. This is the other way.
+# Three remarks, so that you read the picture rightly. Smaller batches mean more steps in an epoch, so both heads have learned more: compare within a pair, not across. With three seeds an interval is wide, and for large batches the cost of drift can drown in it: a loop with this bug often looks fine. And the sorted batches harm the head that stands still too (see the table): it forgets the first class while it looks at the last. The bars show only what drift adds to that. In a sorted batch, "the statistics of the batch" are those of one kind of flower: who normalises by them takes away what the photos of the batch have in common, and that is their class. That can do harm without any further drift; loop 2, below, shows it alone.
 
 # %% tags=["quiz"]
 quiz("06-small-batches")

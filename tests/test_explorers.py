@@ -24,6 +24,15 @@ from course_utils.explorers import PATIENCE, WIDGET, Dial, as_bundle, as_html, e
 SOON = 0.2  # seconds in which a small picture is surely drawn
 
 
+@pytest.fixture(autouse=True)
+def no_loop_of_others():
+    """In the process of the browser tests Playwright's loop counts as running; not for these."""
+    theirs = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    yield
+    asyncio._set_running_loop(theirs)
+
+
 def picture(dial) -> str:
     return dial.box.children[-1].value
 
