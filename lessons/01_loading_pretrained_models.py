@@ -668,7 +668,7 @@ files = sorted(folder.rglob("*.jpg"))  # training photos first, then by class: a
 by_size = {SIZE: features}
 with torch.no_grad():
     for side in {64, 96, 128, 224} - {SIZE}:
-        parts = decode(files, side).split(8)
+        parts = decode(files, side).split(4)
         by_size[side] = torch.cat([backbone(normalize(part)) for part in parts])
 
 # %%

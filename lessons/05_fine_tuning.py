@@ -92,6 +92,7 @@ claim("half of the weights moved by the learning rate, and none by more",
       figure=f"median step {steps.median() / 1e-3:.2f} times the rate")
 for rate in [1e-5, 1e-4, 1e-3, 1e-2]:
     print(f"rate {rate:g}: a first step is {rate / sizes.median():.2%} of the median weight")
+del before, steps, sizes  # each takes as much memory as the network
 
 # %% [markdown]
 # The gradients differ by orders of magnitude; the steps do not. In its first step Adam divides each gradient by its own size, and what is left is a sign times the learning rate. So the learning rate is not a factor in front of something reasonable. It *is* the distance, for every weight, whether the photos have much to say about it or not. Read the last line printed again with that in mind.
@@ -411,6 +412,7 @@ for seed, photos in train.items():
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=EPOCHS)
         settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 10, "seed": seed}
         runs[seed] = fit(tuned[seed], photos, val, epochs=EPOCHS, **settings)
+        tuned[seed].zero_grad()  # the last batch's gradients, as large as the weights, go
     seconds["fine-tuned"].append(watch.seconds)
 print([round(max(run.val_accuracy), 3) for run in runs.values()])
 
