@@ -36,7 +36,7 @@ BUSY = (
     '<div class="tlm-busy" role="status" style="position: relative; height: 0; z-index: 1">'
     '<span style="visibility: hidden; animation: tlm-later 0s 0.25s forwards; position: absolute;'
     " left: 0; top: 2px; padding: 0 8px; background: #fff; color: #000; border: 1px solid #000;"
-    ' line-height: 1.6">⧗ at work …</span></div>'
+    ' line-height: 1.6">at work …</span></div>'
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +124,7 @@ def fit(
     device = pick_device(device)
     # Channels-last is the layout the CPU and CUDA convolution kernels are quickest with.
     model.to(device, memory_format=torch.channels_last)
-    history, best = History(), None
+    history, best, score = History(), None, None
     order = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # dropout
@@ -137,7 +138,6 @@ def fit(
                     loss, accuracy = _train_epoch(model, batches, optimizer, device, history)
                     if scheduler is not None:
                         scheduler.step()
-                    score = None
                     if val is not None:
                         score = evaluate(model, val, batch_size=batch_size, device=device)
                 _record(history, loss, accuracy, score, watch.seconds)
@@ -227,7 +227,8 @@ def lr_find(
     settings = [dict(group) for group in optimizer.param_groups]
     state = optimizer.state_dict()
     order, rates, losses = torch.Generator().manual_seed(seed), [], []
-    batches = _endless(train, batch_size, order, device)
+    shuffled = {"shuffle": True, "generator": order, "device": device}
+    batches = chain.from_iterable(train.batches(batch_size, **shuffled) for _ in count())
     set_train_mode(model)
     for step in range(steps):
         rate = low * (high / low) ** (step / (steps - 1))
@@ -287,11 +288,6 @@ def _autocast(device: torch.device):
     # only where CUDA computes it natively.
     native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
-
-
-def _endless(train, batch_size, generator, device):
-    while True:
-        yield from train.batches(batch_size, shuffle=True, generator=generator, device=device)
 
 
 def _diagnose(model, inputs, value, step, optimizer, history) -> str:

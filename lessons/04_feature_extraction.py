@@ -393,8 +393,8 @@ def show_probe(photos, seed, kind):
     return ax.figure
 
 number = IntSlider(min(10, PER_CLASS), min(5, PER_CLASS), PER_CLASS, description="photos")
-kind = Dropdown(options=["logistic", f"{best_k} neighbours"], description="probe")
-explore(show_probe, alt="Accuracy of this probe", photos=number, seed=IntSlider(0, 0, 20), kind=kind)
+explore(show_probe, alt="Accuracy of this probe", photos=number, seed=IntSlider(0, 0, 20),
+        kind=Dropdown(options=["logistic", f"{best_k} neighbours"], description="probe"))
 
 # %% [markdown]
 # Leave *photos* at the left end and turn *seed*: the lower cross jumps by points although nothing changed but luck. Then move *photos* to the right and turn *seed* again: the jumps shrink. Whoever reports one draw with ten photos a class reports the luck as well. The nearest neighbours show that a high training score is no law: with more than one neighbour to ask, they do not get all their own photos right.
