@@ -9,14 +9,10 @@ data/results/dial_latency.json. Needs Chromium and Playwright.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,27 +21,14 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
 from build_notebooks import choose
 from lab_browser import chromium, jupyterlab
 from lesson_lab import SMALL, Control, first_line, is_live, lab, turn_dial
+from machine import machine
 from notebook_page import Tab
 
 from course_utils.photos import find_photos
 
 RESULTS = ROOT / "data" / "results" / "dial_latency.json"
-
-
-def machine(browser: str, flowers: str) -> dict:
-    """Where and when it was measured, and with which versions."""
-    return {
-        "made_by": "python benchmarks/dials.py",
-        "date": datetime.date.today().isoformat(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "device": "cpu",
-        "flowers": flowers,
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "matplotlib", "ipywidgets", "jupyterlab")},
-        "chromium": browser,
-    }
+MADE_BY = "python benchmarks/dials.py"
+PACKAGES = ("torch", "matplotlib", "ipywidgets", "jupyterlab")
 
 
 def summary(milliseconds: list[float]) -> dict[str, float]:
@@ -68,7 +51,7 @@ def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> 
     """The machine, one row a control, and the summary over all controls that do not run live."""
     rows, quick = [], []
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
-        here = machine(browser.version, flowers)
+        here = machine(MADE_BY, *PACKAGES, device="cpu", flowers=flowers, chromium=browser.version)
         with jupyterlab(Path(served)) as address:
             tab = Tab(browser, address, Path(served))
             for lesson in lessons:

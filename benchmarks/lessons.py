@@ -8,10 +8,7 @@ lesson_costs.json and the lesson table of README.md. --table rewrites the table 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import re
 import sys
 import tempfile
@@ -22,15 +19,16 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
-import torchvision
 from build_notebooks import choose, read
 from execute import execute, kernel_env
 from lesson_source import LessonError
+from machine import machine
 
 from course_utils.photos import find_photos
 from course_utils.runtime import pick_device
 
 RESULTS = ROOT / "data" / "results" / "lesson_costs.json"
+MADE_BY = "python benchmarks/lessons.py"
 BEGIN, END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
 _PROBE = "from course_utils.runtime import peak_memory; print(peak_memory())"
 
@@ -43,21 +41,6 @@ def measure(lesson: Path, cache: str) -> dict:
     peak = execute(notebook, lesson.stem, probe=_PROBE, env=env)
     seconds = time.perf_counter() - start
     return {"seconds": round(seconds, 1), "peak_bytes": int(peak.splitlines()[-1])}
-
-
-def machine() -> dict:
-    """Where and when it was measured, and with which versions."""
-    return {
-        "made_by": "python benchmarks/lessons.py",
-        "date": datetime.date.today().isoformat(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": str(pick_device()),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-    }
 
 
 def title_and_minutes(notebook) -> tuple[str, str]:
@@ -108,7 +91,9 @@ def measure_all(names: list[str]) -> dict:
             memory = cost["peak_bytes"] / 1e9
             print(f"{lesson.stem:32} {cost['seconds']:7.1f} s  {memory:5.2f} GB", flush=True)
     print(f"{'together':32} {sum(cost['seconds'] for cost in kept.values()):7.1f} s")
-    return {**machine(), "lessons": dict(sorted(kept.items()))}
+    threads, device = torch.get_num_threads(), str(pick_device())
+    here = machine(MADE_BY, "torch", "torchvision", threads=threads, device=device)
+    return {**here, "lessons": dict(sorted(kept.items()))}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
+from machine import machine
 from torch import nn
 from torchvision.models import mobilenet_v2
 
@@ -26,7 +27,6 @@ from course_utils.prefix import PrefixSet, cache_prefix
 from course_utils.runtime import stopwatch
 from course_utils.surgery import replace_head, stages, unfreeze_from
 from course_utils.training import fit
-from lessons import machine
 
 RESULTS = ROOT / "data" / "results" / "prefix_cache.json"
 BLOCKS = (1, 3, 6)
@@ -94,7 +94,8 @@ def main(arguments: list[str] | None = None) -> int:
         found[str(blocks)] = row = compare(blocks, data, val, options.batch_size, options.epochs)
         print(f"{blocks} blocks: {row}", flush=True)
     settings = {key: value for key, value in vars(options).items() if key != "output"}
-    result = {**machine(), "made_by": "python benchmarks/prefix.py", "model": "mobilenet_v2",
+    here = machine("python benchmarks/prefix.py", "torch", threads=torch.get_num_threads())
+    result = {**here, "model": "mobilenet_v2",
               **settings, "trainable_blocks": found}  # fmt: skip
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

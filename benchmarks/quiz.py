@@ -8,14 +8,10 @@ data/results/quiz_latency.json. Needs Chromium and Playwright.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +19,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
 
 from lab_browser import chromium, jupyterlab
 from learner import TYPES, click_answer, right, wrong
+from machine import machine
 from nbformat.v4 import new_code_cell
 from notebook_page import Tab, opened, quiz_in, run, wait_until_done
 from quiz_cells import static_output
@@ -33,6 +30,7 @@ from course_utils.quiz.progress import Progress
 from course_utils.quiz.widget import QuizWidget
 
 RESULTS = ROOT / "data" / "results" / "quiz_latency.json"
+PACKAGES = ("torch", "jupyterlab", "anywidget")
 ONE_OF_EACH = [next(q for q in questions_of(load_banks()) if q.type == kind) for kind in TYPES]
 # Until the file is there, or five minutes are over.
 UNTIL = 'from pathlib import Path\nend = time.time() + 300\nwhile not Path("done").exists() and '
@@ -73,21 +71,6 @@ WATCH = """() => {
 }"""
 
 
-def machine(browser: str) -> dict:
-    """Where and when it was measured, and with which versions; the kernel computes on the CPU."""
-    return {
-        "made_by": "python benchmarks/quiz.py",
-        "date": datetime.date.today().isoformat(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "device": "cpu",
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "jupyterlab", "anywidget")},
-        "chromium": browser,
-    }
-
-
 def measure(page, folder: Path, kernel: str, clicks: int) -> list[dict[str, float]]:
     """Milliseconds of that many clicks, each on an answer that was changed before."""
     done = folder / "done"
@@ -126,7 +109,8 @@ def latencies(clicks: int) -> dict:
     cells = [f'quiz("{question.id}")' for question in ONE_OF_EACH] + [PYTHON, TRAINING]
     told: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
-        folder, here = Path(served), machine(browser.version)
+        place = {"device": "cpu", "chromium": browser.version}
+        folder, here = Path(served), machine("python benchmarks/quiz.py", *PACKAGES, **place)
         with jupyterlab(folder) as address:
             with opened(Tab(browser, address, folder), "latency", cells) as page:
                 run(page, *range(1 + len(TYPES)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import statistics
 import sys
 import time
@@ -17,10 +16,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
 import torch.nn.functional as F
+from machine import machine
 from torch import nn
 from torchvision.models import get_model
 
@@ -28,7 +28,6 @@ from course_utils.stepper.record import Recording, record
 from course_utils.stepper.static import static_html
 from course_utils.stepper.widget import payload
 from course_utils.surgery import find_head, replace_head
-from lessons import machine
 
 RESULTS = ROOT / "data" / "results" / "stepper.json"
 NETWORKS = ("mobilenet_v2", "resnet18")
@@ -110,8 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
-    result = machine() | {"made_by": "python benchmarks/stepper.py", "rounds": options.rounds}
-    result["load_before"] = round(os.getloadavg()[0], 2)
+    threads = torch.get_num_threads()
+    here = machine("python benchmarks/stepper.py", "torch", "torchvision", threads=threads)
+    result = here | {"device": "cpu", "rounds": options.rounds}
     for name in NETWORKS:
         result[name] = measure(name, options.rounds)
         print(f"{name:12} {result[name]}", flush=True)

@@ -9,19 +9,17 @@ ten times slower, in the loop and in the stack. --threads N sets another number.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
 import sys
 from itertools import chain, count, islice
 from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
+from machine import machine
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -43,24 +41,10 @@ from course_utils.strategies import (
 from course_utils.synthetic import Task, World, target_samples
 
 RESULTS = ROOT / "data" / "results" / "synthetic.json"
+MADE_BY = "python benchmarks/synthetic.py"
 SEEDS, TUNING = range(20), range(100, 104)
 POINTS, RELATEDNESS = (20, 50, 150, 450, 1500), (0.0, 0.5, 0.8, 0.95, 1.0)
 UNTUNED = 8e-3  # one rate for all, to see what tuning changes
-
-
-def machine() -> dict:
-    """Where and when it was measured, and with which versions; all of it runs on the CPU."""
-    return {
-        "made_by": "python benchmarks/synthetic.py",
-        "date": datetime.date.today().isoformat(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_before": round(os.getloadavg()[0], 2),
-        "device": "cpu",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
 
 
 def plain_network(inputs: int, width: int) -> nn.Sequential:
@@ -187,7 +171,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    result = machine()
+    threads = torch.get_num_threads()
+    result = machine(MADE_BY, "torch", device="cpu", threads=threads)
     result["world"] = str(World())
     result["throughput"] = {
         f"width {width}": throughput(World(), width) for width in (WIDTH, WIDTH // 2)

@@ -187,3 +187,17 @@ def set_theme(page, theme: str) -> None:
 
 def heading(text: str):
     return new_markdown_cell(f"## {text}")
+
+
+def sticks_out(selector: str, without: str = "") -> str:
+    """JavaScript: what reaches beyond the right edge of its ``selector``, or holds more than it
+    shows. ``without`` is a selector of parts that may."""
+    parts = f"*:not({without})" if without else "*"
+    return f"""() => [...document.querySelectorAll("{selector}")].flatMap(whole => {{
+        const edge = whole.getBoundingClientRect().right;
+        return [whole, ...whole.querySelectorAll("{parts}")].filter(part =>
+            part.getBoundingClientRect().right > edge + 1
+            || part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0
+                && part.tagName !== "INPUT" && getComputedStyle(part).display !== "inline"
+        ).map(part => part.outerHTML.slice(0, 150));
+    }})"""

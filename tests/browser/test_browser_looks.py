@@ -4,18 +4,9 @@ import json
 
 import pytest
 from axe import RUN, VERSION, axe_source
-from notebook_page import THEMES, set_theme
+from notebook_page import THEMES, set_theme, sticks_out
 from states import NAMES, all_states, bring_about
 
-# The right edge of what is shown, against the quiz's own, and what holds more than it shows.
-STICKS_OUT = """() => [...document.querySelectorAll(".tlm-quiz")].flatMap(quiz => {
-    const edge = quiz.getBoundingClientRect().right;
-    return [quiz, ...quiz.querySelectorAll("*")].filter(part =>
-        part.getBoundingClientRect().right > edge + 1
-        || part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0
-            && part.tagName !== "INPUT" && getComputedStyle(part).display !== "inline"
-    ).map(part => part.outerHTML.slice(0, 150));
-})"""
 # axe does not look at these.
 PLACEHOLDERS = """() => [...document.querySelectorAll(".tlm-quiz [placeholder]")].map(field => {
     const {color, opacity} = getComputedStyle(field, "::placeholder");
@@ -59,7 +50,7 @@ def view(page, request):
 
 def test_nothing_sticks_out(view):
     assert view.locator(".tlm-quiz").count() == len(NAMES)
-    assert view.evaluate(STICKS_OUT) == []
+    assert view.evaluate(sticks_out(".tlm-quiz")) == []
 
 
 def test_axe_finds_nothing_serious(view, axe):

@@ -6,7 +6,7 @@ import pytest
 from axe import RUN, VERSION, axe_source
 from learner import tab_to
 from nbformat.v4 import new_code_cell, new_output
-from notebook_page import THEMES, cells_of, opened, output_of, run, set_theme
+from notebook_page import THEMES, cells_of, opened, output_of, run, set_theme, sticks_out
 
 from course_utils.stepper.record import record
 from course_utils.stepper.static import static_html
@@ -213,14 +213,6 @@ def test_what_never_ends_says_so(page):
     assert "pass 37 of the loop" in note or "pass 19 of the loop" in note  # by Python's version
 
 
-STICKS_OUT = """() => [...document.querySelectorAll(".tlm-stepper")].flatMap(stepper => {
-    const edge = stepper.getBoundingClientRect().right;
-    return [stepper, ...stepper.querySelectorAll("*:not(.said)")].filter(part =>
-        part.getBoundingClientRect().right > edge + 1
-        || part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0
-            && part.tagName !== "INPUT" && getComputedStyle(part).display !== "inline"
-    ).map(part => part.outerHTML.slice(0, 150));
-})"""
 
 
 @pytest.mark.parametrize("width", [1300, 700])
@@ -238,7 +230,7 @@ def test_it_can_be_read(page, stepper, theme, width):
     for step in (0, 5, 12, 13):
         stepper.get_by_role("slider").fill(str(step))
         page.wait_for_timeout(200)  # colours fade in
-        assert page.evaluate(STICKS_OUT) == []
+        assert page.evaluate(sticks_out(".tlm-stepper", ".said")) == []
         found = page.evaluate(RUN, ".tlm-stepper")
         serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
         assert not serious, json.dumps(serious, indent=2, ensure_ascii=False)
