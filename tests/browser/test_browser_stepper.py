@@ -213,8 +213,6 @@ def test_what_never_ends_says_so(page):
     assert "pass 37 of the loop" in note or "pass 19 of the loop" in note  # by Python's version
 
 
-
-
 @pytest.mark.parametrize("width", [1300, 700])
 @pytest.mark.parametrize("theme", THEMES)
 def test_it_can_be_read(page, stepper, theme, width):
