@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import html
 import inspect
 import io
@@ -47,7 +48,8 @@ def explore(draw: Callable, *, alt: str = "", **controls: widgets.Widget) -> Non
     ----------
     draw : called with one keyword argument for each control, at once and after every change;
         returns a matplotlib Figure, something with an HTML form (a DataFrame), or text. A generator
-        function yields them: each picture replaces the last, and a change abandons the run
+        function yields them: each picture replaces the last, and a change abandons the run at the
+        next ``yield``; one of None shows nothing, but lets a change be noticed
     alt : what the picture shows, for those who cannot see it; the controls' values are added
     controls : widgets with a ``value``; one without a description is given its name
 
@@ -91,7 +93,7 @@ class Dial:
         _label(controls)
         self.box = widgets.VBox([*controls.values(), self._busy, self._picture])
         self.static = {"text/plain": alt or "A dial: run the cell to turn it"}
-        for bundle in self._pictures():
+        for bundle in filter(None, self._pictures()):
             self._show(bundle)
             self.static = bundle
         for control in controls.values():
@@ -99,7 +101,7 @@ class Dial:
 
     def _changed(self, change) -> None:
         if self._loop is None:
-            for bundle in self._pictures():
+            for bundle in filter(None, self._pictures()):
                 self._show(bundle)
         else:  # JupyterLab may tell of a change in another thread; all drawing happens in one
             self._loop.call_soon_threadsafe(self._wait)
@@ -124,8 +126,10 @@ class Dial:
         pictures = self._pictures()
         try:
             for bundle in pictures:
-                self._show(bundle)
-                await asyncio.sleep(BREATH)
+                if bundle:
+                    self._show(bundle)
+                await asyncio.sleep(BREATH if bundle else 0)
+                gc.collect(1)  # young objects only: the picture's own, before they grow old
         finally:
             with suppress(Exception):  # of an abandoned run: nobody asks for it any more
                 pictures.close()
@@ -134,7 +138,7 @@ class Dial:
     def _show(self, bundle: dict[str, str]) -> None:
         self._picture.value = bundle_html(bundle)
 
-    def _pictures(self) -> Iterator[dict[str, str]]:
+    def _pictures(self) -> Iterator[dict[str, str] | None]:
         """MIME bundles of what ``draw`` gives for the present values, or of its exception."""
         values = {name: control.value for name, control in self._controls.items()}
         settings = ", ".join(f"{name} {value}" for name, value in values.items())
@@ -143,8 +147,9 @@ class Dial:
         with closing(_one_or_more(self._draw, values)) as pictures:
             while True:
                 try:
-                    with _unnoticed():
-                        bundle = as_bundle(next(pictures), alt)
+                    with _undisturbed():
+                        picture = next(pictures)
+                        bundle = None if picture is None else as_bundle(picture, alt)
                 except StopIteration:
                     return
                 except Exception as error:
@@ -155,17 +160,23 @@ class Dial:
 
 
 @contextmanager
-def _unnoticed() -> Iterator[None]:
-    """Hide new figures from IPython, which shows and closes open ones whenever a message came in.
+def _undisturbed() -> Iterator[None]:
+    """Hide new figures from IPython, and put the cyclic garbage collector off.
 
-    In JupyterLab that is in another thread: it would draw a figure that is being made here.
+    IPython shows and closes open figures whenever a message came in; in JupyterLab that is in
+    another thread: it would draw a figure that is being made here. The collector looks through
+    every object of the kernel once a dozen figures have been made and closed, which keeps a
+    picture waiting for a third of a second beside torch (`gc.collect()` tells).
     """
-    was = matplotlib.is_interactive()
+    was, collects = matplotlib.is_interactive(), gc.isenabled()
     matplotlib.interactive(False)
+    gc.disable()
     try:
         yield
     finally:
         matplotlib.interactive(was)
+        if collects:
+            gc.enable()
 
 
 def _one_or_more(draw: Callable, values: dict) -> Iterator:
@@ -173,7 +184,7 @@ def _one_or_more(draw: Callable, values: dict) -> Iterator:
     if inspect.isgenerator(drawn):
         yield from drawn
     else:
-        yield drawn
+        yield "None" if drawn is None else drawn
 
 
 def _label(controls: dict[str, widgets.Widget]) -> None:

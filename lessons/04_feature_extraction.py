@@ -384,7 +384,7 @@ def show_probe(photos, seed, kind):
     few = train_features.per_class(photos, seed=seed)
     probe = linear_probe(few, C=best_C) if kind == "logistic" else knn_probe(few, k=best_k)
     seen, unseen = probe.score(few.features, few.labels), probe.score(X, y)
-    ax = plots.curve(sizes, train_curve, label="logistic regression, training photos")
+    ax = plots.curve(sizes, train_curve, label="logistic regression, training photos", ax=plots.panels()[0])
     plots.curve(sizes, val_curve, label="logistic regression, validation photos", ax=ax)
     ax.plot([photos] * 2, [seen, unseen], "kX", markersize=9, label="this probe")
     ax.set(xscale="log", xticks=sizes, xticklabels=sizes, ylim=(0, 1.05), xlabel="photos a class")

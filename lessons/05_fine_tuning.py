@@ -550,8 +550,7 @@ def show_training(rate, depth):
     model, losses, name = tail_for(depth), [], f"rate {rate:g}, {depth}"
     for loss in train_steps(model, rate):
         losses.append(loss)
-        if len(losses) % 4 == 1:
-            yield watched.draw(name, losses)
+        yield watched.draw(name, losses) if len(losses) % 4 == 1 else None
     yield watched.finish(name, losses, evaluate(model, held_out, batch_size=10).accuracy)
 
 explore(show_training, alt="Training loss step by step, and validation accuracy",
@@ -665,7 +664,7 @@ ax.legend();
 # %% tags=["dial"] alt="Bars: the accuracy of each flower at a place on the line between probe and fine-tuned network, on photos as trained and on shifted ones"
 # Dial: from the probe to the fine-tuned network
 def show_mix(alpha):
-    ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")[1]
+    ax = plots.panels(left=1)[0]
     for offset, (name, photos) in zip((-0.18, 0.18), sets.items(), strict=True):
         means = sum(hits[name, alpha, seed] for seed in tuned) / len(tuned)
         by_class = [means[photos.labels == c].mean().item() for c in range(classes)]

@@ -285,12 +285,12 @@ def show_drift(size, momentum, order, photos):
     path = play_drift(start, recorded[size, order], momentum)
     seen = (size * torch.arange(len(path))).clamp(max=len(train))
     now = int((seen <= photos).sum()) - 1
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
+    left, right = plots.panels(2, figsize=(9, 2.8))
     left.stairs(path[now], fill=True)
     left.set(ylim=(0, top), xlabel="BatchNorm layer, from the input on", title=f"drift after {now} batches")
     right.plot(seen, path.mean(1), markevery=[now], marker="o")
     right.set(ylim=(0, top / 4), xlabel="photos seen", title=f"mean; {(1 - momentum) ** now:.0%} of the old is left")
-    return figure
+    return left.figure
 
 explore(show_drift, alt="Drift by layer and over the epoch", size=SelectionSlider(options=[32, 8, 4], description="batch size"),
         momentum=SelectionSlider(options=[0.01, 0.03, 0.1, 0.3], value=0.1), order=Dropdown(options=["shuffled", "sorted by class"]),

@@ -6,6 +6,7 @@ matplotlib.use("agg")
 
 import asyncio
 import base64
+import gc
 import io
 import threading
 import time
@@ -155,6 +156,37 @@ def test_a_newer_setting_abandons_a_run_and_closes_it():
     in_a_kernel(scene)
 
 
+def test_a_run_may_pause_for_a_change_with_nothing_new_to_show():
+    steps = []
+
+    def train(rate):
+        yield f"began with {rate}"
+        for step in range(2000 if rate == 1 else 3):
+            steps.append((rate, step))
+            time.sleep(0.001)
+            yield None
+        if rate == 2:
+            yield f"ended with {rate}"
+
+    async def scene():
+        slider = widgets.IntSlider(0)
+        dial = Dial(train, "", {"rate": slider})
+        assert words(dial) == dial.static["text/plain"] == "began with 0"
+        slider.value = 1
+        await asyncio.sleep(SOON)
+        assert words(dial) == "began with 1" and busy(dial)
+        slider.value = 2
+        await asyncio.sleep(SOON)
+        assert words(dial) == "ended with 2" and not busy(dial)
+
+    in_a_kernel(scene)
+    assert (1, 2) in steps and (1, 1999) not in steps
+
+
+def test_a_function_that_returns_nothing_says_so():
+    assert words(Dial(lambda n: None, "", {"n": widgets.IntSlider(0)})) == "None"
+
+
 def test_an_abandoned_run_that_fails_while_it_is_closed_harms_nobody():
     def stubborn(n):
         while True:
@@ -260,6 +292,25 @@ def test_ipython_does_not_notice_a_figure_before_it_is_drawn():
         dial = Dial(live, "", {"n": slider})
         assert seen == [False, False] and "at last" in words(dial)
         assert matplotlib.is_interactive() and not plt.get_fignums()
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_waits_for_the_picture_and_then_is_as_it_was(collects):
+    asked, slider = [], widgets.IntSlider(0)
+
+    def draw(n):
+        asked.append(gc.isenabled())
+        if n == 7:
+            raise ValueError("at seven")
+        return "a picture"
+
+    try:
+        gc.enable() if collects else gc.disable()
+        Dial(draw, "", {"n": slider})
+        slider.value = 7
+        assert asked == [False, False] and gc.isenabled() is collects
+    finally:
+        gc.enable()
 
 
 def test_a_figure_may_come_twice_and_need_not_be_of_pyplot():

@@ -1,5 +1,7 @@
 """Plots: what is drawn is what was given, on the Axes that was given."""
 
+from itertools import pairwise
+
 import matplotlib
 
 matplotlib.use("agg")
@@ -31,6 +33,21 @@ def test_history_draws_both_splits_and_marks_the_best_epoch():
 def test_history_without_validation_draws_training_alone():
     for ax in History([1.0, 0.5], [0.4, 0.9], [], [], [1, 1]).plot():
         assert [line.get_label() for line in ax.lines] == ["train"]
+
+
+@pytest.mark.parametrize("count, left", [(1, 0.5), (2, 0.5), (3, 1.0)])
+def test_panels_have_room_for_what_stands_around_them(count, left):
+    axes = plots.panels(count, figsize=(9, 2.8), left=left)
+    for ax in axes:
+        ax.set(xlabel="photos seen", title="accuracy (%)", ylim=(0, 1), xlim=(0, 1))
+        if left > 0.5:
+            ax.set_yticks([0, 1], ["sunflowers", "dandelion"])
+    figure = axes[0].figure
+    figure.canvas.draw()
+    boxes = [ax.get_tightbbox() for ax in axes]
+    assert boxes[0].x0 >= 0 and boxes[-1].x1 <= figure.bbox.width
+    assert all(box.y0 >= 0 and box.y1 <= figure.bbox.height for box in boxes)
+    assert all(one.x1 <= next_one.x0 for one, next_one in pairwise(boxes))
 
 
 def test_bars_keep_order_values_and_whiskers():
