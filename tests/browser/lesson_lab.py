@@ -18,26 +18,31 @@ from slicing import sliced
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
 # As tests/test_lessons.py has them, enough to run each line; and a map of four fields in lesson 07.
 SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "POINTS": (20, 150), "RELATEDNESS": (0.5, 0.8)}
-# Notes when the learner moved a control, and when each picture that followed was laid out.
+# Notes when the learner moved a control, and when each picture that followed was laid out. Only
+# what comes after a drawing has begun counts: before that it is a picture of the setting before.
 WATCH = """area => {
     const [status, picture] = [...area.querySelector(".widget-vbox").children].slice(-2);
-    const turn = window.turn = {start: 0, times: [], coming: false, ended: false};
+    const turn = window.turn = {start: 0, times: [], begun: false, coming: false, ended: false};
     for (const kind of ["keydown", "input", "change"])
         area.addEventListener(kind, event => { turn.start = event.timeStamp; }, true);
     const laidOut = async () => {
+        if (!turn.begun) return;
         const start = turn.start;
         turn.coming = true;
         await Promise.all([...picture.querySelectorAll("img")].map(img => img.decode()));
         requestAnimationFrame(() => turn.times.push(performance.now() - start));
     };
     new MutationObserver(laidOut).observe(picture, {childList: true, subtree: true});
-    new MutationObserver(() => {
-        turn.ended ||= status.querySelector(".tlm-busy") === null;
+    new MutationObserver(changes => {
+        const added = changes.flatMap(change => [...change.addedNodes]);
+        turn.begun ||= added.some(node => node.classList?.contains("tlm-busy"));
+        turn.ended = turn.begun && status.querySelector(".tlm-busy") === null;
     }).observe(status, {childList: true, subtree: true});
 }"""
-RESET = "() => { Object.assign(turn, {times: [], coming: false, ended: false}); }"
+RESET = "() => { Object.assign(turn, {times: [], begun: false, coming: false, ended: false}); }"
 # A picture has come, or the drawing has ended without a new one; a live run goes on meanwhile.
 ANSWERED = "() => turn.times.length > 0 || (turn.ended && !turn.coming)"
+AT_REST = "area => area.querySelector('.tlm-busy') === null"
 SHOWN = """area => {
     const picture = [...area.querySelector(".widget-vbox").children].at(-1);
     const images = [...picture.querySelectorAll("img")].map(image => image.src);
@@ -137,6 +142,7 @@ def turn_dial(page, area, moves: int) -> list[Control]:
             assert not FAILED.match(shown), f"{control.name}: {shown[:500]}"
             control.pictures.add(shown)
         controls.append(control)
+    page.wait_for_function(AT_REST, arg=area.element_handle())  # a live run has come to its end
     return controls
 
 
