@@ -26,9 +26,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# Seconds. A change waits for QUIET, so that a key held down is drawn where it stops; but a picture
-# that hangs on a dragged slider follows it after PATIENCE.
-QUIET, PATIENCE = 0.03, 0.15
+# Seconds. A change waits for QUIET, so that of values that come together the last is drawn; but a
+# picture that hangs on a dragged slider follows it after PATIENCE.
+QUIET, PATIENCE = 0.02, 0.15
 BREATH = 0.01  # between two pictures of a generator, for the kernel to read what was changed
 # Sent before each drawing and seen only when that takes longer than a moment: while Python draws
 # it cannot send anything. The words lie over the picture, so that nothing moves.
@@ -124,16 +124,16 @@ class Dial:
     async def _redraw(self) -> None:
         self._busy.value = BUSY
         pictures = self._pictures()
-        try:
-            for bundle in pictures:
-                if bundle:
-                    self._show(bundle)
-                await asyncio.sleep(BREATH if bundle else 0)
-                gc.collect(1)  # young objects only: the picture's own, before they grow old
-        finally:
-            with suppress(Exception):  # of an abandoned run: nobody asks for it any more
-                pictures.close()
-            self._busy.value = ""
+        with _garbage_later():
+            try:
+                for bundle in pictures:
+                    if bundle:
+                        self._show(bundle)
+                    await asyncio.sleep(BREATH if bundle else 0)
+            finally:
+                with suppress(Exception):  # of an abandoned run: nobody asks for it any more
+                    pictures.close()
+                self._busy.value = ""
 
     def _show(self, bundle: dict[str, str]) -> None:
         self._picture.value = bundle_html(bundle)
@@ -147,7 +147,7 @@ class Dial:
         with closing(_one_or_more(self._draw, values)) as pictures:
             while True:
                 try:
-                    with _undisturbed():
+                    with _unnoticed():
                         picture = next(pictures)
                         bundle = None if picture is None else as_bundle(picture, alt)
                 except StopIteration:
@@ -160,21 +160,33 @@ class Dial:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hide new figures from IPython, and put the cyclic garbage collector off.
+def _unnoticed() -> Iterator[None]:
+    """Hide new figures from IPython, which shows and closes open ones whenever a message came in.
 
-    IPython shows and closes open figures whenever a message came in; in JupyterLab that is in
-    another thread: it would draw a figure that is being made here. The collector looks through
-    every object of the kernel once a dozen figures have been made and closed, which keeps a
-    picture waiting for a third of a second beside torch (`gc.collect()` tells).
+    In JupyterLab that is in another thread: it would draw a figure that is being made here.
     """
-    was, collects = matplotlib.is_interactive(), gc.isenabled()
+    was = matplotlib.is_interactive()
     matplotlib.interactive(False)
-    gc.disable()
     try:
         yield
     finally:
         matplotlib.interactive(was)
+
+
+@contextmanager
+def _garbage_later() -> Iterator[None]:
+    """Put the cyclic garbage collector off; then let it look at young objects only.
+
+    A dozen figures made and closed, or a network copied and dropped a few times, and it would look
+    through every object of the kernel: beside torch a pause of a third of a second, as
+    ``gc.collect()`` shows. Collected before they grow old, they never make it do so.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(1)
         if collects:
             gc.enable()
 

@@ -547,11 +547,14 @@ depth_dial = SelectionSlider(options=list(depths), value=list(depths)[-1], descr
 # %% tags=["dial"] alt="Training loss at each step for one learning rate and depth, earlier runs faint behind it, and the validation accuracy of each"
 # Dial: learning rate and depth, trained while you watch
 def show_training(rate, depth):
-    model, losses, name = tail_for(depth), [], f"rate {rate:g}, {depth}"
+    losses, name = [], f"rate {rate:g}, {depth}"
+    yield watched.draw(name, losses)  # an answer before the first step
+    model = tail_for(depth)
     for loss in train_steps(model, rate):
         losses.append(loss)
-        yield watched.draw(name, losses) if len(losses) % 4 == 1 else None
-    yield watched.finish(name, losses, evaluate(model, held_out, batch_size=10).accuracy)
+        yield watched.draw(name, losses) if len(losses) % 8 == 0 else None
+    accuracy = evaluate(model, held_out, batch_size=10).accuracy
+    yield watched.finish(name, losses, accuracy)
 
 explore(show_training, alt="Training loss step by step, and validation accuracy",
         rate=rate_dial, depth=depth_dial)

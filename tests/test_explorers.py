@@ -10,6 +10,7 @@ import gc
 import io
 import threading
 import time
+import weakref
 
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
@@ -296,7 +297,7 @@ def test_ipython_does_not_notice_a_figure_before_it_is_drawn():
 
 @pytest.mark.parametrize("collects", [True, False])
 def test_the_garbage_collector_waits_for_the_picture_and_then_is_as_it_was(collects):
-    asked, slider = [], widgets.IntSlider(0)
+    asked = []
 
     def draw(n):
         asked.append(gc.isenabled())
@@ -304,13 +305,39 @@ def test_the_garbage_collector_waits_for_the_picture_and_then_is_as_it_was(colle
             raise ValueError("at seven")
         return "a picture"
 
+    async def scene():
+        slider = widgets.IntSlider(0)
+        Dial(draw, "", {"n": slider})
+        for slider.value in (7, 8):
+            await asyncio.sleep(SOON)
+            assert gc.isenabled() is collects
+
     try:
         gc.enable() if collects else gc.disable()
-        Dial(draw, "", {"n": slider})
-        slider.value = 7
-        assert asked == [False, False] and gc.isenabled() is collects
+        in_a_kernel(scene)
+        assert asked[1:] == [False, False]
     finally:
         gc.enable()
+
+
+def test_figures_that_were_shown_do_not_stay_in_memory():
+    made = weakref.WeakSet()
+
+    def draw(n):
+        for _ in range(3):
+            figure = plt.figure(layout="constrained")
+            made.add(figure)
+            yield figure
+
+    async def scene():
+        slider = widgets.IntSlider(0)
+        Dial(draw, "", {"n": slider})
+        gc.collect()
+        for slider.value in (1, 2):
+            await asyncio.sleep(3 * SOON)
+        assert not made
+
+    in_a_kernel(scene)
 
 
 def test_a_figure_may_come_twice_and_need_not_be_of_pyplot():
