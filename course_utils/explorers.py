@@ -29,7 +29,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 # Seconds. A change waits for QUIET, so that of values that come together the last is drawn; but a
 # picture that hangs on a dragged slider follows it after PATIENCE.
 QUIET, PATIENCE = 0.02, 0.15
-BREATH = 0.01  # between two pictures of a generator, for the kernel to read what was changed
+BREATH = 0.005  # after each yield of a generator, for the kernel to read what was changed
 # Sent before each drawing and seen only when that takes longer than a moment: while Python draws
 # it cannot send anything. The words lie over the picture, so that nothing moves.
 BUSY = (
@@ -129,7 +129,7 @@ class Dial:
                 for bundle in pictures:
                     if bundle:
                         self._show(bundle)
-                    await asyncio.sleep(BREATH if bundle else 0)
+                    await asyncio.sleep(BREATH)
             finally:
                 with suppress(Exception):  # of an abandoned run: nobody asks for it any more
                     pictures.close()
