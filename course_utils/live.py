@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from course_utils.plots import PALETTE
+from course_utils.plots import PALETTE, panels
 
 LEVELS = (0.001, 0.01, 0.1, 1, 10, 100)  # of the loss axis; what lies below is drawn on its edge
 FAINT = 0.5
@@ -74,10 +74,8 @@ class LiveRuns:
         return others[max(len(others) - self.keep, 0) :]
 
     def _picture(self, newest: _Run) -> Figure:
-        # Axes in fixed places: a picture that comes every few steps has no time for a layout.
-        figure = plt.figure(figsize=(7.6, 2.9), layout="constrained")
-        figure.set_layout_engine("none")
-        left, right = figure.add_axes((0.07, 0.17, 0.55, 0.72)), figure.add_axes((0.65, 0, 0.34, 1))
+        (left,) = panels(figsize=(7.6, 2.9))
+        left.set_position((0.07, 0.17, 0.55, 0.72))  # a table stands beside it
         others = self._others(newest.name)
         for run in [*others, newest]:
             faint = {"alpha": FAINT, "linewidth": 1} if run is not newest else {"linewidth": 2}
@@ -89,18 +87,17 @@ class LiveRuns:
         left.set_yticks(LEVELS, [f"{level:g}" for level in LEVELS])  # 10² in mathematics is slow
         left.yaxis.set_minor_locator(NullLocator())
         left.set_title("training loss (dotted: guessing)")
-        _table(right, [newest, *others[::-1]], self.keep + 1)
-        return figure
+        _table(left.figure, [newest, *others[::-1]])
+        return left.figure
 
 
-def _table(ax, runs: list[_Run], room: int) -> None:
+def _table(figure: Figure, runs: list[_Run]) -> None:
     """Name and validation accuracy of each run in its colour, the newest on top."""
-    ax.axis("off")
-    ax.set(xlim=(0, 1), ylim=(room + 0.3, -1.3))
-    ax.text(0.06, -0.8, "validation accuracy", va="center")
+    figure.text(0.67, 0.93, "validation accuracy", va="center")
     for place, run in enumerate(runs):
         end = "…" if run.accuracy is None else f"{run.accuracy:.2f}"
-        strength = FAINT if place else 1
-        ax.plot((0, 0.04), (place, place), color=run.colour, linewidth=2, alpha=strength)
-        ax.text(0.06, place, f"{end}  {run.name}", va="center", fontsize=9,
-                color="black" if place == 0 else "0.35")  # fmt: skip
+        high, strength = 0.82 - 0.13 * place, FAINT if place else 1
+        figure.add_artist(plt.Line2D((0.65, 0.663), (high, high), color=run.colour, linewidth=2,
+                                     alpha=strength))  # fmt: skip
+        figure.text(0.67, high, f"{end}  {run.name}", va="center", fontsize=9,
+                    color="black" if place == 0 else "0.35")  # fmt: skip
