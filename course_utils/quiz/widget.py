@@ -16,6 +16,7 @@ from course_utils.quiz.payload import MESSAGES
 HERE = Path(__file__).parent
 # One module for the browser, in an order in which every part finds what it uses.
 PARTS = ["../dom", "grading", "inputs", "question", "final", "set", "recap", "outbox", "widget"]
+LOOKS = ["../theme.css", "widget.css"]  # what quiz and stepper share, then the widget's own
 
 
 def module_source() -> str:
@@ -35,7 +36,7 @@ class QuizWidget(anywidget.AnyWidget):
     """
 
     _esm = module_source()
-    _css = (HERE / "widget.css").read_text(encoding="utf-8")
+    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in LOOKS)
     questions = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
     saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending

@@ -13,6 +13,7 @@ from course_utils.stepper.record import Recording
 HERE = Path(__file__).parent
 # One module for the browser, in an order in which every part finds what it uses.
 PARTS = ["../dom", "trace", "code", "state", "stepper"]
+LOOKS = ["../theme.css", "stepper.css"]  # what quiz and stepper share, then the widget's own
 
 
 def module_source() -> str:
@@ -31,7 +32,7 @@ class StepperWidget(anywidget.AnyWidget):
     """A recording on screen, one step at a time."""
 
     _esm = module_source()
-    _css = (HERE / "stepper.css").read_text(encoding="utf-8")
+    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in LOOKS)
     recording = traitlets.Dict().tag(sync=True)
 
     def __init__(self, recording: Recording) -> None:
