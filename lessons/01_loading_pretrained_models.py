@@ -378,6 +378,7 @@ resnet.fc = nn.Identity()
 mobilenet.classifier[-1] = nn.Identity()
 with torch.no_grad():
     print(tuple(resnet(blank).shape), tuple(mobilenet(blank).shape))
+del networks, network, resnet  # 45 MB that are needed no more
 
 # %% [markdown]
 # 512 numbers a photo for ResNet-18, 1,280 for MobileNetV2. That vector is what gets transferred. The head hides under another name in each family; `find_head` finds it by what it is, not by what it is called. With it we take our pretrained network apart.
@@ -581,13 +582,13 @@ ways = {
 # The last one is the classic slip when an array is [H, W, 3] and the network wants [3, H, W]: `view` gives the right shape and scrambles the picture. The right way is what `embed` did above, so those vectors are here already.
 
 # %%
-pixels = torch.cat([train.images, val.images])
+parts = [part for split in (train, val) for part in split.images.split(16)]
 backbone.to("cpu", memory_format=torch.channels_last).eval()
 with torch.no_grad():
     fed = {"right": features}
     for way, prepare in list(ways.items())[1:]:
         # few at a time: on a CPU small batches are the faster ones, they fit its caches
-        fed[way] = torch.cat([backbone(prepare(part)) for part in pixels.split(16)])
+        fed[way] = torch.cat([backbone(prepare(part)) for part in parts])
     said = {way: head.module(vectors).argmax(dim=1) for way, vectors in fed.items()}
 
 # %%
@@ -668,8 +669,7 @@ files = sorted(folder.rglob("*.jpg"))  # training photos first, then by class: a
 by_size = {SIZE: features}
 with torch.no_grad():
     for side in {64, 96, 128, 224} - {SIZE}:
-        parts = decode(files, side).split(4)
-        by_size[side] = torch.cat([backbone(normalize(part)) for part in parts])
+        by_size[side] = torch.cat([backbone(normalize(part)) for part in decode(files, side).split(4)])
 
 # %%
 sizes, size_hits, daisy_at = sorted(by_size), {}, []
@@ -829,7 +829,7 @@ for which, stage_vectors in averages.items():
 
 # %%
 colour, colour_val = (
-    torch.cat(torch.std_mean(d.images.float(), dim=(2, 3)), dim=1)
+    torch.stack([torch.cat(torch.std_mean(photo.float(), dim=(1, 2))) for photo in d.images])
     for d in (train, val)
 )
 probe = linear_probe(FeatureSet(colour, train.labels, flowers.classes))
