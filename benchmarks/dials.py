@@ -48,8 +48,8 @@ def row(lesson: str, cell, control: Control) -> dict:
 
 
 def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> dict:
-    """The machine, one row a control, and the summary over all controls that do not run live."""
-    rows, quick = [], []
+    """The machine, the summary over all moves and without live dials, and one row a control."""
+    rows, every, quick = [], [], []
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
         here = machine(MADE_BY, *PACKAGES, device="cpu", flowers=flowers, chromium=browser.version)
         with jupyterlab(Path(served)) as address:
@@ -59,10 +59,11 @@ def measure(lessons: list[Path], moves: int, flowers: str, parameters: dict) -> 
                     for cell, area in dials:
                         for control in turn_dial(page, area, moves):
                             rows.append(row(lesson.stem, cell, control))
+                            every += control.milliseconds
                             quick += [] if is_live(cell) else control.milliseconds
                             print(rows[-1], flush=True)
     here["parameters"] = parameters  # where they are not the lesson's own
-    return {**here, "without_live": summary(quick), "controls": rows}
+    return {**here, "all": summary(every), "without_live": summary(quick), "controls": rows}
 
 
 def main(arguments: list[str] | None = None) -> int:
