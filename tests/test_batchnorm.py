@@ -29,6 +29,7 @@ def network():
 def test_a_drift_played_back_is_the_drift_that_happens(momentum):
     model = network().eval()
     model[1].running_mean.fill_(3)
+    model[4].running_var.fill_(9)
     before = snapshot(model)
     played = play_drift(model, record_means(model, pictures().batches(8)), momentum)
     assert not changed(model, before) and not model.training

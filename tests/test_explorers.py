@@ -188,6 +188,7 @@ def test_a_function_that_returns_nothing_says_so():
     assert words(Dial(lambda n: None, "", {"n": widgets.IntSlider(0)})) == "None"
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_an_abandoned_run_that_fails_while_it_is_closed_harms_nobody():
     def stubborn(n):
         while True:
@@ -333,11 +334,15 @@ def test_figures_that_were_shown_do_not_stay_in_memory():
         slider = widgets.IntSlider(0)
         Dial(draw, "", {"n": slider})
         gc.collect()
+        gc.disable()  # so nobody but the dial sees to it
         for slider.value in (1, 2):
             await asyncio.sleep(3 * SOON)
         assert not made
 
-    in_a_kernel(scene)
+    try:
+        in_a_kernel(scene)
+    finally:
+        gc.enable()
 
 
 def test_a_figure_may_come_twice_and_need_not_be_of_pyplot():

@@ -35,6 +35,7 @@ def test_history_without_validation_draws_training_alone():
         assert [line.get_label() for line in ax.lines] == ["train"]
 
 
+@pytest.mark.filterwarnings("error")  # no layout is looked for, and none is missed
 @pytest.mark.parametrize("count, left", [(1, 0.5), (2, 0.5), (3, 1.0)])
 def test_panels_have_room_for_what_stands_around_them(count, left):
     axes = plots.panels(count, figsize=(9, 2.8), left=left)

@@ -176,6 +176,21 @@ def test_one_value_of_many_is_noticed(size):
     assert told(record(work, torch.zeros(size)), "t")[1][:2] == (2, "changed")
 
 
+def test_values_that_change_places_are_noticed():
+    def work(t):
+        t.copy_(t.flip(0))
+
+    assert told(record(work, torch.arange(1000.0)), "t")[1][:2] == (2, "changed")
+
+
+def test_a_long_text_is_cut_and_says_so():
+    def work(x):
+        return x
+
+    text = record(work, "x" * 5_000).steps[0].changes[0].text
+    assert len(text) == 200 and text.endswith("…")
+
+
 def test_a_module_changed_in_place_is_noticed():
     def work(model, x):
         model[0].requires_grad_(False)
@@ -335,6 +350,16 @@ def test_passes_of_loops_are_counted():
     assert [there for line, there in where if line == 7] == ["pass 1 of 2 6", "pass 2 of 2 6"]
 
 
+def test_a_loop_of_one_line_has_a_step_for_each_pass():
+    def work(items):
+        while True: items.pop()  # noqa: E701  # fmt: skip
+
+    recording = record(work, [1, 2])
+    gone = [change[2] for change in told(recording, "items") if change[1] == "changed"]
+    assert gone == ["entries gone: [1]", "entries gone: [0]"]
+    assert [step.line for step in recording.steps].count(2) == 3 and recording.ended == "raised"
+
+
 def test_what_is_printed_belongs_to_its_line(capsys):
     def shout():
         print("B")
@@ -464,6 +489,15 @@ def test_what_is_stopped_leaves_no_grad_behind_it(pause):
         return slow
 
     assert record(work, seconds=0.3 + pause).ended == "stopped"
+    assert torch.is_grad_enabled()
+
+
+def test_gradients_are_as_they_were_when_a_function_that_turned_them_off_is_stopped():
+    def work():
+        torch.set_grad_enabled(False)
+        endless_line()
+
+    assert record(work, seconds=0.3).ended == "stopped"
     assert torch.is_grad_enabled()
 
 

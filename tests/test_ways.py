@@ -245,3 +245,13 @@ def test_a_stale_index_is_noticed(small):
         "lessons": {"00_start": "0 · Title", "01_topic": "1 · Title"},
         "ways": {"dial": [["01_topic", "One", 1]]},
     }
+
+
+@pytest.mark.parametrize(
+    "counts, told",
+    [([1], "1 dial in 1 lesson"), ([2, 1], "3 dials in 2 lessons"), ([], "0 dials in 0 lessons")],
+)
+def test_one_is_not_many(counts, told):
+    places = [Place(f"0{n}_lesson", "", count) for n, count in enumerate(counts)]
+    (dial,) = (way for way in module.WAYS if way.key == "dial")
+    assert module.Ways({}, {"dial": places}).told(dial) == told
