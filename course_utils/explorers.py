@@ -234,9 +234,9 @@ def as_bundle(result: object, alt: str = "") -> dict[str, str]:
 
 
 def bundle_html(bundle: dict[str, str]) -> str:
-    """What `as_bundle` made, as HTML."""
+    """What `as_bundle` made, as HTML; tables look as they do in a cell's output of JupyterLab."""
     if "image/png" not in bundle:
-        return bundle["text/html"]
+        return f'<div class="jp-RenderedHTMLCommon">{bundle["text/html"]}</div>'
     alt, data = html.escape(bundle["text/plain"]), bundle["image/png"]
     return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{data}">'
 

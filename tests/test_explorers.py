@@ -387,5 +387,5 @@ def test_figures_become_pictures_and_are_closed(layout):
 def test_pictures_tables_and_text_as_html():
     assert as_html(plt.figure(), "empty").startswith('<img alt="empty"')
     table = pd.DataFrame({"x": [1]})
-    assert as_html(table) == table._repr_html_()
-    assert as_html("<script>") == "<pre>&lt;script&gt;</pre>"
+    assert table._repr_html_() in as_html(table)
+    assert "<pre>&lt;script&gt;</pre>" in as_html("<script>")

@@ -185,7 +185,7 @@ def _type(page, box, moves: int) -> Iterator[None]:
     text = box.input_value()
     number = box.get_attribute("type") == "number"
     least = 0.01 if box.get_attribute("step") == "any" else 1
-    others = [str(float(text) + n) for n in (least, 10, 100)] if number else [text[:1], "e"]
+    others = [f"{float(text) + n:g}" for n in (least, 10, 100)] if number else [text[:1], "e"]
     for other in [*others, text][:moves]:
         page.evaluate(RESET)
         box.fill(other)
