@@ -8,6 +8,7 @@ import asyncio
 import base64
 import gc
 import io
+import re
 import threading
 import time
 import weakref
@@ -40,7 +41,8 @@ def picture(dial) -> str:
 
 
 def words(dial) -> str:
-    return picture(dial).removeprefix("<pre>").removesuffix("</pre>")
+    before, between, after = re.split("</?pre>", picture(dial))
+    return between
 
 
 def busy(dial) -> bool:
