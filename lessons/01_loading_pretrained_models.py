@@ -239,7 +239,7 @@ model.load_state_dict(state)
 #
 # Run the cell and go through it line by line, with the buttons or the arrow keys. All it shows was measured while the lines ran.
 
-# %% tags=["stepper"] alt="Step through loading a file whose head does not fit: what each line loads, refuses or prints"
+# %%
 # Step through: a file that does not quite fit
 def load(path, network):  # the file from above; an untrained network for five classes
     state = torch.load(path, weights_only=True)  # names and tensors. The network knows nothing of it
@@ -255,7 +255,8 @@ def load(path, network):  # the file from above; an untrained network for five c
     result = network.load_state_dict(state, strict=False)  # names are missing, and now they may
     print("not loaded:", result.missing_keys)  # read this, or you will never know
 
-
+# %% tags=["stepper"] alt="Step through loading a file whose head does not fit: what each line loads, refuses or prints"
+# Step through: a file that does not quite fit
 from course_utils.stepper.show import step_through
 
 step_through(load, path, get_model(BACKBONE, num_classes=5))

@@ -145,7 +145,7 @@ quiz("02-flags")
 #
 # Run the cell and go through it line by line, with the buttons or the arrow keys. Everything shown was measured while it ran.
 
-# %% tags=["stepper"] alt="Step through a forward and a backward pass with a frozen layer in the middle: flags and gradients after every line"
+# %%
 # Step through: a frozen layer between two that learn
 def one_pass(net, x):  # three linear layers, and two rows of three numbers
     net[1].requires_grad_(False)  # the middle layer is frozen: two of six tensors
@@ -162,7 +162,8 @@ def one_pass(net, x):  # three linear layers, and two rows of three numbers
     except RuntimeError:
         print("nothing to learn here")
 
-
+# %% tags=["stepper"] alt="Step through a forward and a backward pass with a frozen layer in the middle: flags and gradients after every line"
+# Step through: a frozen layer between two that learn
 from course_utils.stepper.show import step_through
 
 step_through(one_pass, nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(2, 1)), torch.ones(2, 3))

@@ -161,7 +161,7 @@ head.name, head.in_features, head.out_features
 #
 # **Predict:** which line lets the number of values *grow*, and which lets it fall?
 
-# %% tags=["stepper"] alt="Step through a head swap that replaces nothing and one that works: shapes and counts after every line"
+# %%
 # Step through: two ways to put in a head
 def swap(network, image):  # a MobileNetV2 for a thousand classes, and a white image
     linear = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
@@ -177,7 +177,8 @@ def swap(network, image):  # a MobileNetV2 for a thousand classes, and a white i
     scores = network(image)  # and the new head answers
     return scores.shape
 
-
+# %% tags=["stepper"] alt="Step through a head swap that replaces nothing and one that works: shapes and counts after every line"
+# Step through: two ways to put in a head
 from course_utils.stepper.show import step_through
 
 step_through(swap, get_model("mobilenet_v2").eval(), torch.ones(1, 3, 64, 64))

@@ -133,7 +133,7 @@ claim(
 # %% [markdown]
 # **Predict:** in which line of the loop do the statistics move: `train()`, the forward pass, `backward()` or `step()`?
 
-# %% tags=["stepper"] alt="Step through one training step of a frozen network with a head: what changed after every line"
+# %%
 # Step through: one training step
 def one_step(model, head, images, labels):  # a frozen backbone with its head, and ten photos
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # it knows the head and nothing else
@@ -147,7 +147,8 @@ def one_step(model, head, images, labels):  # a frozen backbone with its head, a
     with torch.no_grad():
         scores = model(images)  # forward in eval mode: nothing moves, nothing is noted
 
-
+# %% tags=["stepper"] alt="Step through one training step of a frozen network with a head: what changed after every line"
+# Step through: one training step
 from course_utils.stepper.show import step_through
 
 model = copy.deepcopy(start)
@@ -378,6 +379,10 @@ claim("training accuracy is highest where validation accuracy is lowest",
 #
 # **Predict:** ten photos a class, one seed after another. How many points apart are the best and the worst draw? And with fifty?
 
+# %%
+photos_dial = IntSlider(min(10, PER_CLASS), min(5, PER_CLASS), PER_CLASS, description="photos")
+kind_dial = Dropdown(options=["logistic", f"{best_k} neighbours"], description="probe")
+
 # %% tags=["dial"] alt="The two curves of accuracy over photos a class, training and validation, with a cross on each for the probe that was fitted just now"
 # Dial: photos a class, and which ones
 def show_probe(photos, seed, kind):
@@ -392,9 +397,7 @@ def show_probe(photos, seed, kind):
     ax.legend(title=f"{kind}: train {seen:.3f}, validation {unseen:.3f}", loc="lower right")
     return ax.figure
 
-number = IntSlider(min(10, PER_CLASS), min(5, PER_CLASS), PER_CLASS, description="photos")
-explore(show_probe, alt="Accuracy of this probe", photos=number, seed=IntSlider(0, 0, 20),
-        kind=Dropdown(options=["logistic", f"{best_k} neighbours"], description="probe"))
+explore(show_probe, alt="Accuracy of this probe", photos=photos_dial, seed=IntSlider(0, 0, 20), kind=kind_dial)
 
 # %% [markdown]
 # Leave *photos* at the left end and turn *seed*: the lower cross jumps by points although nothing changed but luck. Then move *photos* to the right and turn *seed* again: the jumps shrink. Whoever reports one draw with ten photos a class reports the luck as well. The nearest neighbours show that a high training score is no law: with more than one neighbour to ask, they do not get all their own photos right.

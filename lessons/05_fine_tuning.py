@@ -294,7 +294,7 @@ claim("the weights that were kept are those of the best epoch", kept == max(hist
 #
 # **Predict:** after the second step everything is thawed. In how many of the network's tensors is there a gradient then, and how many of them does the optimizer move?
 
-# %% tags=["stepper"] alt="Step through two steps of a head's warm-up and two steps of the whole network: what learns and what changed after every line"
+# %%
 # Step through: warm the head up, then unfreeze
 def warm_up(model, images, labels):  # the checkpoint with a new head, and a batch of photos
     surgery.freeze_backbone(model)  # the head alone may learn
@@ -311,7 +311,8 @@ def warm_up(model, images, labels):  # the checkpoint with a new head, and a bat
         loss.backward()  # in how many tensors are there gradients now?
         optimizer.step()  # and how many tensors move?
 
-
+# %% tags=["stepper"] alt="Step through two steps of a head's warm-up and two steps of the whole network: what learns and what changed after every line"
+# Step through: warm the head up, then unfreeze
 from course_utils.stepper.show import step_through
 
 step_through(warm_up, fresh(SEED), images[::3], labels[::3])  # one photo a class

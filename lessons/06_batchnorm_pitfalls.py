@@ -92,7 +92,7 @@ claim("the running mean took the step that the formula says",
 #
 # **Predict:** the same maps go through twice in training mode. Is the second answer the same as the first? Do the buffers move again?
 
-# %% tags=["stepper"] alt="Step through a BatchNorm layer in training and in evaluation mode: its buffers after every line"
+# %%
 # Step through: one BatchNorm layer in both modes
 def two_modes(layer, maps):  # one channel, four maps
     layer.requires_grad_(False)  # `weight` and `bias` are frozen
@@ -109,7 +109,8 @@ def two_modes(layer, maps):  # one channel, four maps
     layer.reset_running_stats()  # mean 0, variance 1
     first = layer(maps)  # nothing to take away or to divide by: the maps come out as they went in
 
-
+# %% tags=["stepper"] alt="Step through a BatchNorm layer in training and in evaluation mode: its buffers after every line"
+# Step through: one BatchNorm layer in both modes
 from course_utils.stepper.show import step_through
 
 step_through(two_modes, nn.BatchNorm2d(1), torch.arange(8.0).view(4, 1, 1, 2))

@@ -320,6 +320,10 @@ def test_a_lesson_unfit_for_a_learner_is_not_written(write_lesson, code, message
     ("cell", "message"),
     [
         ("# %%\n" + "x = 1\n" * 16, "cell 4 .'x = 1'.: 16 lines of code"),
+        (
+            '# %% tags=["stepper"] alt="A table"\n# Step through: x\n' + "x = 1\n" * 15,
+            "16 lines of code",  # the title counts, and no tag makes room
+        ),
         ('# %% tags=["quizz"]\nx = 1', "unknown tag .'quizz'."),
         ('# %% tags=["quiz"]\nquizz("02-flags")', "a quiz cell ends on"),
         ('# %% tags=["shows-photos"]\nx = 1', "needs alt="),

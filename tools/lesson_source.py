@@ -16,7 +16,7 @@ import jupytext
 from headings import heading_problem, sections
 
 ROOT = Path(__file__).resolve().parent.parent
-MAX_LINES, MAX_STEPPED = 15, 25  # a stepper's cell holds the whole function it shows
+MAX_LINES = 15
 PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
     "shows-photos",
     "nbval-check-output",
@@ -96,10 +96,8 @@ def _cell_problem(cell) -> str:
         lines = len(cut_solution(cell.source).splitlines())
     except ValueError as error:
         return str(error)
-    lines -= bool(set(FIRST_LINES) & tags(cell))  # its first line is a title
-    most = MAX_STEPPED if STEPPER in tags(cell) else MAX_LINES
-    if lines > most:
-        return f"{lines} lines of code, at most {most} fit one idea: split the cell"
+    if lines > MAX_LINES:
+        return f"{lines} lines of code, at most {MAX_LINES} fit one idea: split the cell"
     if QUIZ in tags(cell) and not _QUIZ_CALL.search(cell.source):
         return 'a quiz cell ends on quiz("…"), recap("…"), final_quiz(), progress() or ways()'
     for tag, beginning in FIRST_LINES.items():
