@@ -154,7 +154,9 @@ def test_what_is_used_and_not_read_is_folded_to_one_line(write_lesson):
     recap = '# %% tags=["quiz"]\nrecap("02_freezing")\n'
     panel = '# %% tags=["quiz"]\nfrom course_utils.quiz.panel import progress\n\nprogress()\n'
     closing = '# %% tags=["quiz"]\nquiz("02_freezing")\n'
-    text = [HEAD, BODY, dial.format("dial", "Dial"), dial.format("stepper", "Step through")]
+    function = "# %%\n# Step through: depth\ndef deep():  # the answer\n    return 1\n"
+    text = [HEAD, BODY, dial.format("dial", "Dial"), function]
+    text.append(dial.format("stepper", "Step through"))
     lesson = write_lesson("\n".join([*text, recap, panel, closing]))
     cells = [cell for cell in lesson_notebook(lesson, COURSE).cells if cell.cell_type == "code"]
     folded = [cell for cell in cells[1:] if "jupyter" in cell.metadata]
@@ -163,6 +165,7 @@ def test_what_is_used_and_not_read_is_folded_to_one_line(write_lesson):
     assert [cell.source.splitlines()[0] for cell in folded] == [
         f"# Question: {next(q.concept for q in bank.questions if q.id == '02-flags')}",
         "# Dial: depth",
+        "# Step through: depth",  # the function, whose comments are answers
         "# Step through: depth",
         "# Recap cards: Freezing",
         "# Your progress",
