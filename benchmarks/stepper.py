@@ -33,7 +33,7 @@ RESULTS = ROOT / "data" / "results" / "stepper.json"
 NETWORKS = ("mobilenet_v2", "resnet18")
 
 
-# Step through: one training step
+# Lines to step through: one training step
 def training_step(model, images, labels):  # a network for a thousand classes, eight images
     model.requires_grad_(False)  # no tensor may learn
     frozen = sum(not p.requires_grad for p in model.parameters())

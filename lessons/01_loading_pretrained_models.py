@@ -240,7 +240,7 @@ model.load_state_dict(state)
 # Run the cell and go through it line by line, with the buttons or the arrow keys. All it shows was measured while the lines ran.
 
 # %%
-# Step through: a file that does not quite fit
+# Lines to step through: a file that does not quite fit
 def load(path, network):  # the file from above; an untrained network for five classes
     state = torch.load(path, weights_only=True)  # names and tensors. The network knows nothing of it
     for strict in (True, False):  # the usual way, and the way that forums recommend

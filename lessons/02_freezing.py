@@ -146,7 +146,7 @@ quiz("02-flags")
 # Run the cell and go through it line by line, with the buttons or the arrow keys. Everything shown was measured while it ran.
 
 # %%
-# Step through: a frozen layer between two that learn
+# Lines to step through: a frozen layer between two that learn
 def one_pass(net, x):  # three linear layers, and two rows of three numbers
     net[1].requires_grad_(False)  # the middle layer is frozen: two of six tensors
     y = net(x)  # the result of an operation, and autograd has noted of which

@@ -162,7 +162,7 @@ head.name, head.in_features, head.out_features
 # **Predict:** which line lets the number of values *grow*, and which lets it fall?
 
 # %%
-# Step through: two ways to put in a head
+# Lines to step through: two ways to put in a head
 def swap(network, image):  # a MobileNetV2 for a thousand classes, and a white image
     linear = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
     address = linear[-1]  # the last one in definition order

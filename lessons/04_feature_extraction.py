@@ -134,7 +134,7 @@ claim(
 # **Predict:** in which line of the loop do the statistics move: `train()`, the forward pass, `backward()` or `step()`?
 
 # %%
-# Step through: one training step
+# Lines to step through: one training step
 def one_step(model, head, images, labels):  # a frozen backbone with its head, and ten photos
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # it knows the head and nothing else
     model.train()  # a switch in every module; no number moves

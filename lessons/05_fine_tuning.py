@@ -295,7 +295,7 @@ claim("the weights that were kept are those of the best epoch", kept == max(hist
 # **Predict:** after the second step everything is thawed. In how many of the network's tensors is there a gradient then, and how many of them does the optimizer move?
 
 # %%
-# Step through: warm the head up, then unfreeze
+# Lines to step through: warm the head up, then unfreeze
 def warm_up(model, images, labels):  # the checkpoint with a new head, and a batch of photos
     surgery.freeze_backbone(model)  # the head alone may learn
     head = find_head(model).module

@@ -93,7 +93,7 @@ claim("the running mean took the step that the formula says",
 # **Predict:** the same maps go through twice in training mode. Is the second answer the same as the first? Do the buffers move again?
 
 # %%
-# Step through: one BatchNorm layer in both modes
+# Lines to step through: one BatchNorm layer in both modes
 def two_modes(layer, maps):  # one channel, four maps
     layer.requires_grad_(False)  # `weight` and `bias` are frozen
     layer.train()  # the mode alone moves nothing

@@ -154,7 +154,7 @@ def test_what_is_used_and_not_read_is_folded_to_one_line(write_lesson):
     recap = '# %% tags=["quiz"]\nrecap("02_freezing")\n'
     panel = '# %% tags=["quiz"]\nfrom course_utils.quiz.panel import progress\n\nprogress()\n'
     closing = '# %% tags=["quiz"]\nquiz("02_freezing")\n'
-    function = "# %%\n# Step through: depth\ndef deep():  # the answer\n    return 1\n"
+    function = "# %%\n# Lines to step through: depth\ndef deep():  # the answer\n    return 1\n"
     text = [HEAD, BODY, dial.format("dial", "Dial"), function]
     text.append(dial.format("stepper", "Step through"))
     lesson = write_lesson("\n".join([*text, recap, panel, closing]))
@@ -165,7 +165,7 @@ def test_what_is_used_and_not_read_is_folded_to_one_line(write_lesson):
     assert [cell.source.splitlines()[0] for cell in folded] == [
         f"# Question: {next(q.concept for q in bank.questions if q.id == '02-flags')}",
         "# Dial: depth",
-        "# Step through: depth",  # the function, whose comments are answers
+        "# Lines to step through: depth",  # the function, whose comments are answers
         "# Step through: depth",
         "# Recap cards: Freezing",
         "# Your progress",
@@ -333,6 +333,11 @@ def test_a_lesson_unfit_for_a_learner_is_not_written(write_lesson, code, message
         ('# %% tags=["dial"]\n# Dial: depth\nexplore(f)', "a dial cell needs alt="),
         ('# %% tags=["dial"] alt="Bars"\nexplore(f)', "begins with a line '# Dial: what it"),
         ('# %% tags=["stepper"] alt="A table"\n# Dial: x', "a line '# Step through: what"),
+        (
+            '# %%\n# Lines to step through: y\n# %% tags=["stepper"] alt="A table"\n'
+            "# Step through: x\nx = 1",
+            "must begin with a line '# Lines to step through: x'",
+        ),
         ('# %% tags=["exercise"]\ndef f():\n    # solution\n    return 1', "without '# end sol"),
         ('# %% tags=["exercise"]\ndef f():\n    # end solution\n    return 1', "come in pairs"),
         ('# %% tags=["exercise"]\ndef f():\n    return 1', "needs its solution between"),

@@ -38,7 +38,7 @@ def told(recording: Recording, name: str) -> list[tuple]:
 # --- the source ---
 
 
-# Step through: a *title*
+# Lines to step through: a *title*
 def noted(x):  # what goes in
     # a line before,
     # and another
@@ -531,7 +531,7 @@ def test_what_is_called_is_not_traced_and_the_old_tracer_comes_back():
 # --- size, and what it costs ---
 
 
-# Step through: a training step
+# Lines to step through: a training step
 def training_step(model, images, labels):
     """Twenty lines."""
     for parameter in model.parameters():
@@ -579,7 +579,7 @@ def test_the_table_has_a_row_a_step_and_the_end(training):
 
 
 def test_the_table_escapes_what_is_not_its_own():
-    # Step through: <script>alert(1)</script>
+    # Lines to step through: <script>alert(1)</script>
     def work():
         s = "<img src=x>"  # a note with <b>HTML</b>
         print(s)

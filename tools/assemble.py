@@ -12,8 +12,8 @@ import nbformat
 from lesson_source import (
     DIAL,
     EXERCISE,
-    FIRST_LINES,
     QUIZ,
+    STEPPED,
     STEPPER,
     Course,
     cut_solution,
@@ -115,7 +115,7 @@ def _written(cell, path: Path, course: Course) -> tuple[str, dict]:
         return with_github_links(cell.source, path, course), metadata
     if "bootstrap" in tags(cell):
         return bootstrap(course), metadata | {"jupyter": {"source_hidden": True}}
-    if {QUIZ, DIAL, STEPPER} & tags(cell) or cell.source.startswith(FIRST_LINES[STEPPER]):
+    if {QUIZ, DIAL, STEPPER} & tags(cell) or cell.source.startswith(STEPPED):
         metadata |= FOLDED
     source = f"{first_line(cell)}\n{cell.source}" if QUIZ in tags(cell) else cell.source
     return source, metadata

@@ -10,6 +10,7 @@ import ast
 import re
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import jupytext
@@ -28,6 +29,7 @@ TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, 
 TAGS |= {QUIZ, DIAL, STEPPER, BUG}
 # The one line that shows while such a cell is folded.
 FIRST_LINES = {DIAL: "# Dial: ", STEPPER: "# Step through: "}
+STEPPED = "# Lines to step through: "  # first line of the cell with the function; folded, too
 START, END = "# solution", "# end solution"
 _QUIZ_CALL = re.compile(
     r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|(progress|ways)\(\))\s*\Z', re.MULTILINE
@@ -117,7 +119,7 @@ def _lesson_problem(cells) -> str:
     for tag in ("bootstrap", "parameters"):
         if sum(tag in tags(cell) for cell in cells) != 1:
             return f'it needs exactly one cell with tags=["{tag}"]'
-    problem = heading_problem(lesson_sections(cells))
+    problem = heading_problem(lesson_sections(cells)) or _stepper_problem(cells)
     if problem:
         return problem
     waiting = False
@@ -126,6 +128,15 @@ def _lesson_problem(cells) -> str:
             return "an exercise has no self-check cell before the next exercise"
         waiting = EXERCISE in tags(cell) or (waiting and SELF_CHECK not in tags(cell))
     return "an exercise has no self-check cell after it" if waiting else ""
+
+
+def _stepper_problem(cells) -> str:
+    """Both lines show while the cells are folded, so they are told apart and say the same."""
+    for before, cell in pairwise(cells):
+        title = cell.source.partition("\n")[0].removeprefix(FIRST_LINES[STEPPER])
+        if STEPPER in tags(cell) and before.source.partition("\n")[0] != STEPPED + title:
+            return f"the cell before the stepper must begin with a line '{STEPPED}{title}'"
+    return ""
 
 
 def cut_solution(source: str) -> str:

@@ -10,7 +10,7 @@ import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-TITLE = "Step through:"
+TITLE = "Lines to step through:"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def read_source(function: Callable) -> Source:
     """The source of a function that was written with ``def``, in a file or in a notebook's cell.
 
     A comment behind a statement, or on lines of its own before it, is that statement's note. The
-    title is what follows ``# Step through:`` directly above the function, else its name.
+    title is what follows ``# Lines to step through:`` directly above the function, else its name.
 
     Raises
     ------

@@ -125,6 +125,7 @@ def test_folded_cells_show_the_line_that_says_what_they_are(page):
     assert lines[0].startswith("# Colab only: fetch the course")
     assert len(lines) > 5
     for line in lines[1:]:
-        assert line.startswith(("# Question: ", "# Quiz: ", "# Dial: ", "# Step through: ")), line
+        kinds = ("Question", "Quiz", "Dial", "Lines to step through", "Step through")
+        assert line.startswith(tuple(f"# {kind}: " for kind in kinds)), line
     # Nothing to write is hidden.
     assert "def extract_features" in "".join(shown(page, ".jp-InputArea").all_inner_texts())

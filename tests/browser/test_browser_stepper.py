@@ -12,7 +12,7 @@ from course_utils.stepper.record import record
 from course_utils.stepper.static import static_html
 
 SNIPPET = """
-# Step through: a loop and an error
+# Lines to step through: a loop and an error
 def work(layer, x):  # a **layer** and `x`
     for step in range(3):  # three passes
         y = layer(
@@ -31,7 +31,7 @@ from course_utils.stepper.show import step_through
 step_through(work, nn.BatchNorm1d(20), torch.ones(4, 20))
 """
 ENDLESS = """
-# Step through: what never ends
+# Lines to step through: what never ends
 def endless():
     n = 0
     while True:
