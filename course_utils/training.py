@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, field
-from itertools import chain, count
 
 import torch
 import torch.nn.functional as F
@@ -209,12 +209,13 @@ def lr_find(
 ) -> tuple[list[float], list[float]]:
     """Loss of one batch after another while the learning rate rises geometrically.
 
-    Stops once the loss exceeds four times its lowest value. Model and optimizer are put back as
-    they were. Returns (learning rates, losses), at most ``steps`` of each.
+    Stops once the loss exceeds four times its lowest value. Weights, buffers and optimizer are
+    put back as they were, whatever happens; ``seed`` is for the order of the examples and for
+    dropout. Returns (learning rates, losses), at most ``steps`` of each.
 
     Raises
     ------
-    ValueError : not 0 < low < high, or fewer than 2 steps
+    ValueError : not 0 < low < high, fewer than 2 steps, or no example to learn from
 
     Source: learning-rate range test, Smith 2017, https://arxiv.org/abs/1506.01186
     """
@@ -223,31 +224,39 @@ def lr_find(
     check_optimizer(model, optimizer)
     device = pick_device(device)
     model.to(device, memory_format=torch.channels_last)
-    weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    settings = [dict(group) for group in optimizer.param_groups]
-    state = optimizer.state_dict()
-    order, rates, losses = torch.Generator().manual_seed(seed), [], []
-    shuffled = {"shuffle": True, "generator": order, "device": device}
-    batches = chain.from_iterable(train.batches(batch_size, **shuffled) for _ in count())
-    set_train_mode(model)
-    for step in range(steps):
-        rate = low * (high / low) ** (step / (steps - 1))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        inputs, labels = next(batches)
-        loss = F.cross_entropy(model(inputs), labels)
-        rates.append(rate)
-        losses.append(loss.item())
-        if not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
-            break
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    model.load_state_dict(weights)
-    optimizer.load_state_dict(state)
-    for group, before in zip(optimizer.param_groups, settings, strict=True):
-        group["lr"] = before["lr"]
+    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    rates, losses = [], []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)  # dropout
+        set_train_mode(model)
+        try:
+            for step, (inputs, labels) in enumerate(_endless(train, batch_size, seed, device)):
+                rates.append(low * (high / low) ** (step / (steps - 1)))
+                for group in optimizer.param_groups:
+                    group["lr"] = rates[-1]
+                loss = F.cross_entropy(model(inputs), labels)
+                losses.append(loss.item())
+                diverged = not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses)
+                if diverged or step == steps - 1:
+                    break
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+        finally:
+            model.load_state_dict(before[0])
+            optimizer.load_state_dict(before[1])
     return rates, losses
+
+
+def _endless(train, batch_size, seed, device):
+    """Batches of shuffled examples, epoch after epoch."""
+    order, empty = torch.Generator().manual_seed(seed), False
+    while not empty:
+        empty = True
+        for batch in train.batches(batch_size, shuffle=True, generator=order, device=device):
+            empty = False
+            yield batch
+    raise ValueError("the training set is empty: there is no batch to learn from")
 
 
 def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

@@ -314,12 +314,14 @@ def test_every_tool_gets_its_arguments(house, monkeypatch):
     monkeypatch.setattr(course_commands, "hand_over", lambda place, *args: handed.append(args))
     course_commands.main(["build", "--check", "04", "05"])
     course_commands.main(["badges", "school/course"])
+    course_commands.main(["badges", "school/course", "--ref", "v1.0"])
     course_commands.main(["test"])
     course_commands.main(["progress"])
     course_commands.main(["progress", "--reset"])
     assert handed == [
         ("tools/build_notebooks.py", "--check", "04", "05"),
         ("tools/badges.py", "school/course"),
+        ("tools/badges.py", "school/course", "--ref", "v1.0"),
         ("tools/check.py",),
         ("-m", "course_utils.cli", "progress"),
         ("-m", "course_utils.cli", "progress", "--reset"),

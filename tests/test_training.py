@@ -1,6 +1,8 @@
 """The training loop against a loop written out here, and what it does when things go wrong."""
 
+import copy
 import math
+from itertools import islice
 
 import pytest
 import torch
@@ -208,6 +210,43 @@ def test_lr_find_rises_and_puts_everything_back():
     assert ratios == pytest.approx([(10.0 / 1e-5) ** (1 / 39)] * len(ratios))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert optimizer.param_groups[0]["lr"] == 3e-4 and not optimizer.state_dict()["state"]
+
+
+def test_lr_find_puts_a_used_optimizer_back_even_when_it_is_interrupted():
+    class Interrupting(FeatureSet):
+        def batches(self, *args, **kwargs):
+            yield from islice(super().batches(*args, **kwargs), 2)
+            raise KeyboardInterrupt
+
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    fit(model, TRAIN, None, epochs=1, optimizer=optimizer)  # momentum to lose
+    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
+    with pytest.raises(KeyboardInterrupt):
+        lr_find(model, Interrupting(TRAIN.features, TRAIN.labels, CLASSES), optimizer, batch_size=8)
+    after = model.state_dict(), optimizer.state_dict()
+    assert all(torch.equal(value, before[0][name]) for name, value in after[0].items())
+    assert after[1]["param_groups"] == before[1]["param_groups"]
+    for number, state in before[1]["state"].items():
+        assert torch.equal(after[1]["state"][number]["momentum_buffer"], state["momentum_buffer"])
+
+
+def test_lr_find_draws_the_same_dropout_for_the_same_seed_and_no_number_of_others():
+    runs = []
+    for start in (0, 1):
+        model = nn.Sequential(nn.Dropout(0.5), *network())
+        torch.manual_seed(start)
+        expected = torch.rand(1)
+        torch.manual_seed(start)
+        runs.append(lr_find(model, TRAIN, torch.optim.Adam(model.parameters()), steps=5, seed=3))
+        assert torch.equal(torch.rand(1), expected)
+    assert runs[0] == runs[1]
+
+
+def test_lr_find_on_an_empty_set_ends():
+    model = network()
+    with pytest.raises(ValueError, match="training set is empty"):
+        lr_find(model, TRAIN[:0], torch.optim.Adam(model.parameters()))
 
 
 def test_lr_find_refuses_a_range_that_is_none():

@@ -79,7 +79,8 @@ def bench(options: argparse.Namespace) -> int:
 
 def badges(options: argparse.Namespace) -> int:
     """Write the repository's name into every badge."""
-    return hand_over(_ready(options), "tools/badges.py", options.repository)
+    ref = ["--ref", options.ref] if options.ref else []
+    return hand_over(_ready(options), "tools/badges.py", options.repository, *ref)
 
 
 def clean(options: argparse.Namespace) -> int:
@@ -193,7 +194,9 @@ def parser() -> argparse.ArgumentParser:
     command = add(bench)
     command.add_argument("name", metavar="NAME", help="such as grid")
     command.add_argument("arguments", nargs=argparse.REMAINDER, help="handed on; --help lists them")
-    add(badges).add_argument("repository", metavar="OWNER/NAME")
+    command = add(badges)
+    command.add_argument("repository", metavar="OWNER/NAME")
+    command.add_argument("--ref", help="branch or tag (default: as it is)")
     add(clean)
     return top
 
