@@ -70,9 +70,9 @@ for name, tensor in layer.state_dict(keep_vars=True).items():
 #
 # The layer does different things in its two modes. In **training** mode it normalises by the mean and variance *of the batch*, and then takes one step of its running statistics towards them:
 #
-# $$\text{running} \leftarrow (1 - m)\,\text{running} + m\,\text{batch}, \qquad m = 0.1 \text{ unless you say otherwise.}$$
+# $$\text{running} \leftarrow (1 - m)\,\text{running} + m\,\text{batch}$$
 #
-# In **evaluation** mode it normalises by the running statistics and writes nothing.
+# where the momentum $m$ is 0.1 unless you say otherwise. In **evaluation** mode it normalises by the running statistics and writes nothing.
 #
 # **Predict:** `weight` and `bias` are frozen, and the pass runs under `no_grad`. Which of the five tensors move in one pass in training mode?
 
