@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,9 @@ from torch import nn
 
 from course_utils import plots
 from course_utils.runtime import pick_device, progress, stopwatch
-from course_utils.surgery import set_train_mode
+from course_utils.surgery import set_train_mode, snapshot
+
+EMPTY = "the training set is empty: there is no batch to learn from"
 
 
 @dataclass
@@ -125,16 +128,14 @@ def fit(
     # Channels-last is the layout the CPU and CUDA convolution kernels are quickest with.
     model.to(device, memory_format=torch.channels_last)
     history, best, score = History(), None, None
-    order = torch.Generator().manual_seed(seed)
+    drawn = {"shuffle": shuffle, "generator": torch.Generator().manual_seed(seed), "device": device}
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # dropout
         try:
             for epoch in progress(range(epochs), "training", total=epochs):
                 with stopwatch(device) as watch:
                     set_mode(model)
-                    batches = train.batches(
-                        batch_size, shuffle=shuffle, generator=order, device=device
-                    )
+                    batches = train.batches(batch_size, **drawn)
                     loss, accuracy = _train_epoch(model, batches, optimizer, device, history)
                     if scheduler is not None:
                         scheduler.step()
@@ -142,7 +143,7 @@ def fit(
                         score = evaluate(model, val, batch_size=batch_size, device=device)
                 _record(history, loss, accuracy, score, watch.seconds)
                 if history.best_epoch == epoch and restore_best:
-                    best = {k: v.detach().clone() for k, v in model.state_dict().items()}
+                    best = snapshot(model)
         except KeyboardInterrupt:
             history.stopped = "interrupted"
             kept = "the last weights" if val is None else "the best weights so far"
@@ -171,7 +172,7 @@ def _train_epoch(model, batches, optimizer, device, history) -> tuple[float, flo
         correct += (logits.argmax(dim=1) == labels).sum().item()
         seen += len(labels)
     if seen == 0:
-        raise ValueError("the training set is empty: there is no batch to learn from")
+        raise ValueError(EMPTY)
     return total_loss / seen, correct / seen
 
 
@@ -209,9 +210,9 @@ def lr_find(
 ) -> tuple[list[float], list[float]]:
     """Loss of one batch after another while the learning rate rises geometrically.
 
-    Stops once the loss exceeds four times its lowest value. Weights, buffers and optimizer are
-    put back as they were, whatever happens; ``seed`` is for the order of the examples and for
-    dropout. Returns (learning rates, losses), at most ``steps`` of each.
+    Stops once the loss exceeds four times its lowest value. Whatever happens, weights, buffers and
+    optimizer are put back as they were; gradients are cleared. ``seed`` is for the order of the
+    examples and for dropout. Returns (learning rates, losses), at most ``steps`` of each.
 
     Raises
     ------
@@ -224,46 +225,38 @@ def lr_find(
     check_optimizer(model, optimizer)
     device = pick_device(device)
     model.to(device, memory_format=torch.channels_last)
-    before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
-    rates, losses = [], []
+    weights, state = snapshot(model), copy.deepcopy(optimizer.state_dict())
+    rates, losses = [low * (high / low) ** (step / (steps - 1)) for step in range(steps)], []
+    drawn = {"shuffle": True, "generator": torch.Generator().manual_seed(seed), "device": device}
+    # As many epochs as steps are enough, whatever the batch size.
+    batches = chain.from_iterable(train.batches(batch_size, **drawn) for _ in rates)
     with torch.random.fork_rng():
         torch.manual_seed(seed)  # dropout
         set_train_mode(model)
         try:
-            for step, (inputs, labels) in enumerate(_endless(train, batch_size, seed, device)):
-                rates.append(low * (high / low) ** (step / (steps - 1)))
+            for rate, (inputs, labels) in zip(rates, batches, strict=False):
                 for group in optimizer.param_groups:
-                    group["lr"] = rates[-1]
+                    group["lr"] = rate
                 loss = F.cross_entropy(model(inputs), labels)
                 losses.append(loss.item())
-                diverged = not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses)
-                if diverged or step == steps - 1:
+                if not math.isfinite(losses[-1]) or losses[-1] > 4 * min(losses):
                     break
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
         finally:
-            model.load_state_dict(before[0])
-            optimizer.load_state_dict(before[1])
-    return rates, losses
-
-
-def _endless(train, batch_size, seed, device):
-    """Batches of shuffled examples, epoch after epoch."""
-    order, empty = torch.Generator().manual_seed(seed), False
-    while not empty:
-        empty = True
-        for batch in train.batches(batch_size, shuffle=True, generator=order, device=device):
-            empty = False
-            yield batch
-    raise ValueError("the training set is empty: there is no batch to learn from")
+            optimizer.zero_grad()
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(state)
+    if not losses:
+        raise ValueError(EMPTY)
+    return rates[: len(losses)], losses
 
 
 def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Raise ValueError unless the optimizer holds every trainable tensor of the model.
 
-    Catches the silent classic: an optimizer built before the head swap goes on updating the old
-    head, which is no longer part of the model, and the loss never moves.
+    Catches the silent classic: built before the head swap, it goes on updating the old head.
     """
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -278,9 +271,7 @@ def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         )
 
 
-def _record(
-    history: History, loss: float, accuracy: float, score: Evaluation | None, seconds: float
-) -> None:
+def _record(history, loss: float, accuracy: float, score: Evaluation | None, seconds: float):
     history.train_loss.append(loss)
     history.train_accuracy.append(accuracy)
     history.seconds.append(seconds)

@@ -237,7 +237,7 @@ model.load_state_dict(state)
 #
 # **Predict:** the head does not fit, so it raises an error. Has anything been loaded by then? And would `strict=False` have let it pass?
 #
-# Run the cell and go through it line by line, with the buttons or the arrow keys. All it shows was measured while the lines ran.
+# Run both cells and go through the function line by line, with the buttons or the arrow keys. All it shows was measured while the lines ran.
 
 # %%
 # Lines to step through: a file that does not quite fit

@@ -143,7 +143,7 @@ quiz("02-flags")
 # %% [markdown]
 # **Predict:** three layers in a row, and the one in the middle is frozen. `backward()` starts at the far end. Does the first layer get a gradient?
 #
-# Run the cell and go through it line by line, with the buttons or the arrow keys. Everything shown was measured while it ran.
+# Run both cells and go through the function line by line, with the buttons or the arrow keys. Everything shown was measured while it ran.
 
 # %%
 # Lines to step through: a frozen layer between two that learn

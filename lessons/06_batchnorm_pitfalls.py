@@ -252,10 +252,10 @@ for size in (32, 8, 4):
 paths = {size: pd.DataFrame(play_drift(start, recorded[size, "shuffled"], momentum=0.1)[1:], columns=list(real))
          for size in (32, 8, 4)}
 top = max(play_drift(start, means, momentum=0.3).max().item() for means in recorded.values())
-paths[32].iloc[:, :6].round(3)
+paths[32].iloc[:, :6].round(3).T
 
 # %% [markdown]
-# One row a batch, one column a layer. All layers and all batches of 4 as a picture, and the mean over layers for the three sizes:
+# The first six layers, one row each, and one column a batch of 32. All layers and all batches of 4 as a picture, and the mean over layers for the three sizes:
 
 # %% alt="Left, a map in colours: drift of each BatchNorm layer, batch by batch. Right, curves of its mean over the photos seen, one for each batch size"
 figure, (map_axis, axis) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")

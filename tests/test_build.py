@@ -336,7 +336,15 @@ def test_a_lesson_unfit_for_a_learner_is_not_written(write_lesson, code, message
         (
             '# %%\n# Lines to step through: y\n# %% tags=["stepper"] alt="A table"\n'
             "# Step through: x\nx = 1",
-            "must begin with a line '# Lines to step through: x'",
+            "must follow .* same title, directly; it follows '# Lines to step through: y'",
+        ),
+        (
+            '# %%\ndef f():\n    pass\n# %% tags=["stepper"] alt="A table"\n# Step through: x\nf',
+            "must follow .* it follows 'def f..:'",
+        ),
+        (
+            "# %%\n# Lines to step through: x\ndef f():\n    pass\n\n# %%\nf()",
+            "the stepper 'f..' must follow",  # or a function would be folded for nothing
         ),
         ('# %% tags=["exercise"]\ndef f():\n    # solution\n    return 1', "without '# end sol"),
         ('# %% tags=["exercise"]\ndef f():\n    # end solution\n    return 1', "come in pairs"),

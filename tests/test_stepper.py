@@ -578,6 +578,14 @@ def test_the_table_has_a_row_a_step_and_the_end(training):
         assert text in table
 
 
+def test_a_line_of_the_table_breaks_at_brackets_and_dots_and_nowhere_else():
+    def work(x):
+        return x.view(-1, 2).mul(0.5)
+
+    row = "<code>&nbsp;&nbsp;&nbsp;&nbsp;return x<wbr>.view(<wbr>-1, 2)<wbr>.mul(<wbr>0.5)</code>"
+    assert row in static_html(record(work, torch.ones(2)))
+
+
 def test_the_table_escapes_what_is_not_its_own():
     # Lines to step through: <script>alert(1)</script>
     def work():

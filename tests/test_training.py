@@ -212,6 +212,18 @@ def test_lr_find_rises_and_puts_everything_back():
     assert optimizer.param_groups[0]["lr"] == 3e-4 and not optimizer.state_dict()["state"]
 
 
+def test_lr_find_goes_on_past_an_epoch_and_stops_at_four_times_the_lowest_loss():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1)
+    rates, losses = lr_find(model, TRAIN, optimizer, low=1e-6, high=1e-5, steps=12)
+    assert len(losses) == 12 and rates[-1] == pytest.approx(1e-5)  # an epoch has two batches
+
+    rates, losses = lr_find(model, TRAIN, optimizer, low=1e-3, high=1e6, steps=60)
+    assert len(rates) == len(losses) < 60
+    exceeds = [loss > 4 * min(losses[: n + 1]) for n, loss in enumerate(losses)]
+    assert exceeds[-1] and not any(exceeds[:-1]) and math.isfinite(losses[-1])
+
+
 def test_lr_find_puts_a_used_optimizer_back_even_when_it_is_interrupted():
     class Interrupting(FeatureSet):
         def batches(self, *args, **kwargs):
@@ -224,6 +236,7 @@ def test_lr_find_puts_a_used_optimizer_back_even_when_it_is_interrupted():
     before = copy.deepcopy((model.state_dict(), optimizer.state_dict()))
     with pytest.raises(KeyboardInterrupt):
         lr_find(model, Interrupting(TRAIN.features, TRAIN.labels, CLASSES), optimizer, batch_size=8)
+    assert all(parameter.grad is None for parameter in model.parameters())
     after = model.state_dict(), optimizer.state_dict()
     assert all(torch.equal(value, before[0][name]) for name, value in after[0].items())
     assert after[1]["param_groups"] == before[1]["param_groups"]

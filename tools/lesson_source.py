@@ -16,6 +16,8 @@ from pathlib import Path
 import jupytext
 from headings import heading_problem, sections
 
+from course_utils.stepper.source import TITLE
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 15
 PHOTOS, CHECKED, EXERCISE, SELF_CHECK = (
@@ -29,7 +31,7 @@ TAGS = {"bootstrap", "setup", "parameters", "place", PHOTOS, CHECKED, EXERCISE, 
 TAGS |= {QUIZ, DIAL, STEPPER, BUG}
 # The one line that shows while such a cell is folded.
 FIRST_LINES = {DIAL: "# Dial: ", STEPPER: "# Step through: "}
-STEPPED = "# Lines to step through: "  # first line of the cell with the function; folded, too
+STEPPED = f"# {TITLE} "  # first line of the cell with the function to step through; folded, too
 START, END = "# solution", "# end solution"
 _QUIZ_CALL = re.compile(
     r'^((quiz|recap)\("[\w-]+"\)|final_quiz\(\w*\)|(progress|ways)\(\))\s*\Z', re.MULTILINE
@@ -131,11 +133,15 @@ def _lesson_problem(cells) -> str:
 
 
 def _stepper_problem(cells) -> str:
-    """Both lines show while the cells are folded, so they are told apart and say the same."""
+    """Where a function to step through and its stepper do not stand together, titled the same."""
     for before, cell in pairwise(cells):
-        title = cell.source.partition("\n")[0].removeprefix(FIRST_LINES[STEPPER])
-        if STEPPER in tags(cell) and before.source.partition("\n")[0] != STEPPED + title:
-            return f"the cell before the stepper must begin with a line '{STEPPED}{title}'"
+        lines, steps = (part.source.partition("\n")[0] for part in (before, cell))
+        agree = steps == lines.replace(STEPPED, FIRST_LINES[STEPPER], 1)
+        if not agree and (STEPPER in tags(cell) or lines.startswith(STEPPED)):
+            return (
+                f"the stepper {steps!r} must follow a cell that begins '{STEPPED}…' with the same "
+                f"title, directly; it follows {lines!r}"
+            )
     return ""
 
 

@@ -6,6 +6,7 @@ Plain tags only, as in the static quiz: sanitisers drop style sheets and scripts
 from __future__ import annotations
 
 import html
+import re
 
 from course_utils.quiz.text import markdown_html
 from course_utils.stepper.record import Change, Recording, Step
@@ -31,8 +32,8 @@ def _row(recording: Recording, number: int, step: Step) -> str:
     code = recording.source.code[step.line - 1]
     indent = "&nbsp;" * (len(code) - len(code.lstrip()))  # spaces would be merged
     note = recording.source.notes.get(step.line, "")
-    # A line may break behind a bracket, or a narrow window would cut the table off.
-    line = _safe(code.strip()).replace("(", "(<wbr>")
+    # A line may break behind a bracket and before a dot, or a narrow window cuts the table off.
+    line = re.sub(r"(?<=\()|(?=\.[a-zA-Z_])", "<wbr>", _safe(code.strip()))
     cells = (
         str(number),
         str(step.line),
