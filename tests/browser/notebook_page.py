@@ -25,6 +25,12 @@ _CLOSE = """async () => {
   window.jupyterapp.shell.currentWidget.dispose();
   await window.jupyterapp.serviceManager.sessions.shutdownAll();
 }"""
+# In the middle of each there is nothing else: JupyterLab lays a page out some frames after its size
+# has changed, and until then what lies further down is behind the shell.
+_UNCOVERED = """selector => [...document.querySelectorAll(selector)].every(part => {
+  const {left, top, width, height} = part.getBoundingClientRect();
+  return part.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+})"""
 # What JupyterLab throws when a notebook is closed soon after it was opened.
 _HASTE = "Canceled future for "
 _NOTEBOOK = "const notebook = window.jupyterapp.shell.currentWidget.content;"
@@ -172,6 +178,13 @@ def cells_of(page) -> list:
             return [notebook.activeCellIndex, ...cells.map(c => [c.id, c.cell_type, c.source])];
         }}"""
     )
+
+
+def show_at_once(page, selector: str, width: int, height: int) -> None:
+    """Make the page so large that no ``selector`` is scrolled away, and wait until it is so."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
+    page.wait_for_function(_UNCOVERED, arg=selector)
 
 
 def set_theme(page, theme: str) -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from axe import RUN, VERSION, axe_source
-from notebook_page import THEMES, set_theme, sticks_out
+from notebook_page import THEMES, set_theme, show_at_once, sticks_out
 from states import NAMES, all_states, bring_about
 
 # axe does not look at these.
@@ -41,8 +41,7 @@ def axe(page):
 def view(page, request):
     theme, width = request.param
     # As high as everything: axe leaves out what is scrolled away.
-    page.set_viewport_size({"width": width, "height": 20_000})
-    page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTo(0, 0)")
+    show_at_once(page, ".tlm-quiz", width, 20_000)
     if page.get_attribute("body", "data-jp-theme-name") != THEMES[theme]:
         set_theme(page, theme)
     return page

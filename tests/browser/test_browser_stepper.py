@@ -6,7 +6,16 @@ import pytest
 from axe import RUN, VERSION, axe_source
 from learner import tab_to
 from nbformat.v4 import new_code_cell, new_output
-from notebook_page import THEMES, cells_of, opened, output_of, run, set_theme, sticks_out
+from notebook_page import (
+    THEMES,
+    cells_of,
+    opened,
+    output_of,
+    run,
+    set_theme,
+    show_at_once,
+    sticks_out,
+)
 
 from course_utils.stepper.record import record
 from course_utils.stepper.static import static_html
@@ -222,7 +231,7 @@ def test_it_can_be_read(page, stepper, theme, width):
             f"axe-core is not here: install npm, or name axe.min.js in COURSE_AXE ({VERSION})"
         )
     page.evaluate(source)
-    page.set_viewport_size({"width": width, "height": 8000})
+    show_at_once(page, ".tlm-stepper", width, 8000)
     if page.get_attribute("body", "data-jp-theme-name") != THEMES[theme]:
         set_theme(page, theme)
     for step in (0, 5, 12, 13):
