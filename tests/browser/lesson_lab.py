@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assemble import lesson_notebook
 from execute import TIMEOUT
-from lesson_source import ROOT, read_course, tags
+from lesson_source import ROOT, STEPPED, read_course, tags
 from nbformat.v4 import new_code_cell
 from notebook_page import Tab, opened, output_of, run, wait_until_done
 from slicing import sliced
@@ -91,7 +91,8 @@ def lab_cells(lesson: Path, parameters: dict, flowers: str, *, whole: bool = Fal
             names = [name for name in parameters if f"\n{name} =" in f"\n{cell.source}"]
             cell.source += "".join(f"\n{name} = {parameters[name]!r}" for name in names)
     if not whole:
-        wanted = {n for n, cell in enumerate(cells) if n in ends or "setup" in tags(cell)}
+        whole_cells = [n for n, c in enumerate(cells) if c.source.startswith(STEPPED)]  # with notes
+        wanted = {*ends, *whole_cells, *(n for n, c in enumerate(cells) if "setup" in tags(c))}
         for cell, source in zip(cells, sliced([c.source for c in cells], wanted), strict=True):
             cell.source = source
     first = new_code_cell(f'os.environ["COURSE_FLOWERS"] = "{flowers}"')

@@ -23,6 +23,8 @@ def test_dials_turn_and_steppers_step(lesson, tab):
                 print(f"{lesson.stem}: {first_line(cell)}: {control.name}: {told} ms")
                 assert len(control.pictures) > 1, f"{control.name} of {first_line(cell)} is dead"
         for cell, area in steppers:
+            # With the title, the notes of its function are there.
+            assert area.get_by_role("region", name=first_line(cell), exact=True).count() == 1
             told = step_through(area)
             assert len(told) > 3 and len(set(told)) == len(told), first_line(cell)
 
