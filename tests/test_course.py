@@ -1,7 +1,7 @@
 """`course.py`: each way a set-up can go wrong is provoked for real, in a tiny house of its own.
 
-The house has the real course.py and tools, a requirement that is a local wheel, and a
-course_utils.cli that only says that it was called. Nothing is fetched from anywhere.
+The house has the real course.py and tools, a requirement that is a local wheel, and in place of
+what they hand over to, scripts that only say that they were called. Nothing is fetched.
 """
 
 import ast
@@ -24,7 +24,7 @@ from course_setup import Place, SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # outside any active venv
-CLI = "import sys; print('called', *sys.argv[1:])"
+CALLED = "import sys; print('called', *sys.argv[1:])"
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def house(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "course_utils").mkdir()
-    (tmp_path / "course_utils/cli.py").write_text(CLI)
+    for called in ("course_utils/cli.py", "tools/run_lesson.py"):
+        (tmp_path / called).write_text(CALLED)
     (tmp_path / "requirements.txt").write_text("tinywheel\n")
     (tmp_path / "constraints.txt").write_text("tinywheel==1.0\n")
     (tmp_path / "pyproject.toml").write_text(
@@ -180,7 +181,7 @@ def test_installs_once_then_nothing_then_what_changed(house):
     first = course(house, "run", "04", "-p", "PER_CLASS", "20")
     assert first.returncode == 0, first.stderr
     assert "Installing" in first.stdout and "called fetch" in first.stdout
-    assert "called run 04 -p PER_CLASS 20" in first.stdout
+    assert "called 04 PER_CLASS 20" in first.stdout
 
     # With nowhere to install from, a second start can only do nothing.
     second = course(house, "doctor", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9")
@@ -301,7 +302,7 @@ def test_clean_removes_what_was_made_and_nothing_of_the_learner(house, tmp_path_
 
 def test_a_failed_fetch_stops_nothing_and_is_tried_again(furnished):
     (furnished / "course_utils/cli.py").write_text(
-        f"import sys; sys.exit('no fetch') if 'fetch' in sys.argv else 0\n{CLI}"
+        f"import sys; sys.exit('no fetch') if 'fetch' in sys.argv else 0\n{CALLED}"
     )
     done = course(furnished, "doctor")
     assert done.returncode == 0 and "called doctor" in done.stdout
@@ -318,13 +319,15 @@ def test_every_tool_gets_its_arguments(house, monkeypatch):
     course_commands.main(["test"])
     course_commands.main(["progress"])
     course_commands.main(["progress", "--reset"])
+    course_commands.main(["run", "04", "-p", "PER_CLASS", "20", "-p", "SEED", "3"])
     assert handed == [
         ("tools/build_notebooks.py", "--check", "04", "05"),
         ("tools/badges.py", "school/course"),
         ("tools/badges.py", "school/course", "--ref", "v1.0"),
         ("tools/check.py",),
         ("-m", "course_utils.cli", "progress"),
-        ("-m", "course_utils.cli", "progress", "--reset"),
+        ("-m", "course_utils.cli", "progress", "reset"),
+        ("tools/run_lesson.py", "04", "PER_CLASS", "20", "SEED", "3"),
     ]
 
 
@@ -336,14 +339,21 @@ def test_the_learner_s_files_are_looked_for_where_the_learner_is(house, monkeypa
     course_commands.main(["progress", "--export", "a.json"])
     course_commands.main(["progress", "--import", "../b.json"])
     assert handed == [
-        ("--export", str(tmp_path / "a.json")),
-        ("--import", str(tmp_path.parent / "b.json")),
+        ("export", str(tmp_path / "a.json")),
+        ("import", str(tmp_path.parent / "b.json")),
     ]
+
+
+def test_progress_takes_one_flag_at_a_time(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        course_commands.main(["progress", "--reset", "--export", "a.json"])
+    assert stopped.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_the_progress_file_is_one_for_notebooks_and_terminal(furnished, tmp_path):
     tell = "import os; print('kept', os.environ['COURSE_PROGRESS'], 'seen from', os.getcwd())"
-    (furnished / "course_utils/cli.py").write_text(f"{CLI}\n{tell}")
+    (furnished / "course_utils/cli.py").write_text(f"{CALLED}\n{tell}")
     done = course(furnished, "doctor", COURSE_PROGRESS="mine.json")
     assert f"kept {furnished / 'mine.json'} seen from {furnished}" in done.stdout
 

@@ -40,8 +40,8 @@ def lab(options: argparse.Namespace) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Execute a lesson into runs/."""
-    pairs = [part for pair in options.parameter for part in ("-p", *pair)]
-    return hand_over(_ready(options), "-m", "course_utils.cli", "run", options.lesson, *pairs)
+    pairs = [part for pair in options.parameter for part in pair]
+    return hand_over(_ready(options), "tools/run_lesson.py", options.lesson, *pairs)
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -51,11 +51,11 @@ def doctor(options: argparse.Namespace) -> int:
 
 def progress(options: argparse.Namespace) -> int:
     """Show your progress, by lesson and concept; export it, import it, or begin anew."""
-    flags = ["--reset"] if options.reset else []
-    for flag, file in (("--export", options.export), ("--import", options.take_in)):
+    wanted = ["reset"] if options.reset else []
+    for action, file in (("export", options.export), ("import", options.take_in)):
         if file is not None:
-            flags += [flag, os.path.abspath(file)]  # from here, not from the course's folder
-    return hand_over(_ready(options), "-m", "course_utils.cli", "progress", *flags)
+            wanted = [action, os.path.abspath(file)]  # from here, not from the course's folder
+    return hand_over(_ready(options), "-m", "course_utils.cli", "progress", *wanted)
 
 
 def test(options: argparse.Namespace) -> int:
