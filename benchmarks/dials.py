@@ -21,6 +21,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
 from build_notebooks import choose
 from lab_browser import chromium, jupyterlab
 from lesson_lab import SMALL, Control, first_line, is_live, lab, turn_dial
+from lesson_source import LessonError
 from machine import machine
 from notebook_page import Tab
 
@@ -73,7 +74,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="few photos, one epoch, three seeds")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
-    lessons = choose(options.lessons, ROOT / "lessons")
+    try:
+        lessons = choose(options.lessons, ROOT / "lessons")
+    except LessonError as error:
+        parser.error(str(error))
     flowers = "photos" if find_photos() else "rendered"
     result = measure(lessons, options.moves, flowers, SMALL if options.small else {})
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -80,3 +80,10 @@ def test_the_committed_latencies_name_dials_that_the_lessons_have():
         source = (ROOT / "lessons" / f"{row['lesson']}.py").read_text(encoding="utf-8")
         assert f"# {row['dial']}" in source.splitlines(), "run python benchmarks/dials.py again"
         assert row["moves"] >= 1 and row["p50_ms"] <= row["p95_ms"]
+
+
+def test_a_lesson_there_is_not_is_told(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        dials.main(["77"])
+    assert stopped.value.code == 2
+    assert "There is no lesson called '77'" in capsys.readouterr().err

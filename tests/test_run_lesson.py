@@ -1,10 +1,17 @@
 """Running a lesson from the terminal: names, parameters, files, claims and exit codes."""
 
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import nbformat
 import pytest
 import run_lesson
 from nbformat.v4 import new_code_cell, new_notebook
 
+TOOLS = Path(run_lesson.__file__).parent
 CLAIMS = """
 from course_utils.claims import claim
 claim("enough photos", PER_CLASS > 50, figure=PER_CLASS)
@@ -36,29 +43,17 @@ def house(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "asked",
-    ["04", "4", "04_feature_extraction", "feature_extraction", "04-feature-extraction", "feature",
-     "04_feat", "notebooks/04_feature_extraction.ipynb", "lessons/04_feature_extraction.py"],
-)  # fmt: skip
-def test_a_lesson_has_many_names(house, asked):
-    assert run_lesson.find_lesson(asked, house / "notebooks").stem == "04_feature_extraction"
+def test_what_is_no_lesson_runs_nothing(house, capsys):
+    assert run_lesson.main(["²"]) == 2
+    said, error = capsys.readouterr()
+    assert "There is no lesson called '²'. There are 00_start_here, 04_feature" in error
+    assert said == "" and not (house / "runs").exists()
 
 
-def test_unknown_lesson_names_the_near_ones(house, capsys):
-    assert run_lesson.main(["feature_extarction"]) == 2
-    assert "Did you mean 04_feature_extraction?" in capsys.readouterr().err
-    assert run_lesson.main(["77"]) == 2
-    assert "There are 00_start_here, 04_feature_extraction, 05_" in capsys.readouterr().err
-    assert run_lesson.main(["fine"]) == 2
-    assert "Several lessons" in (said := capsys.readouterr().err)
-    assert "05_fine_tuning, 08_fine_points" in said
-    assert not (house / "runs").exists()
-
-
-def test_no_notebooks_built_yet(tmp_path):
-    with pytest.raises(run_lesson.UsageError, match="course.py build"):
-        run_lesson.find_lesson("04", tmp_path)
+def test_no_notebooks_built_yet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_lesson, "ROOT", tmp_path)
+    assert run_lesson.main(["04"]) == 2
+    assert "Build them: python3 course.py build" in capsys.readouterr().err
 
 
 def test_unknown_parameter_names_those_there_are(house, capsys):
@@ -70,17 +65,40 @@ def test_unknown_parameter_names_those_there_are(house, capsys):
 
 def test_values_take_the_type_of_the_lesson_s_own(house):
     lesson = house / "notebooks/00_start_here.ipynb"
-    given = [["BACKBONE", "resnet18"], ["PER_CLASS", "20"], ["RATE", "1"], ["SEED", "3"]]
+    given = [("BACKBONE", "resnet18"), ("PER_CLASS", "20"), ("RATE", "1"), ("SEED", "3")]
     values = run_lesson.read_parameters(lesson, given)
     assert values == {"BACKBONE": "resnet18", "PER_CLASS": 20, "RATE": 1.0, "SEED": 3}
     assert type(values["RATE"]) is float
-    assert run_lesson.read_parameters(lesson, [["BACKBONE", "18"]]) == {"BACKBONE": "18"}
+    assert run_lesson.read_parameters(lesson, [("BACKBONE", "18")]) == {"BACKBONE": "18"}
 
 
-@pytest.mark.parametrize("value", ["abc", "2.5", "[1]", "True"])
+@pytest.mark.parametrize("value", ["abc", "2.5", "[1]", "True", "{[]: 1}", "(" * 300, "1" * 5000])
 def test_a_value_of_another_type(house, capsys, value):
     assert run_lesson.main(["00", "PER_CLASS", value]) == 2
     assert "PER_CLASS takes a value like 100 (int)" in capsys.readouterr().err
+
+
+def test_a_notebook_that_is_none(house, capsys):
+    (house / "notebooks/04_feature_extraction.ipynb").write_text("<<<<<<< mine")
+    assert run_lesson.main(["04"]) == 2
+    said = capsys.readouterr().err
+    assert "04_feature_extraction.ipynb cannot be read" in said and "course.py build 04" in said
+
+
+@pytest.mark.parametrize("blocking", ["runs", "runs/00_start_here"])
+def test_a_file_where_the_results_go(house, capsys, blocking):
+    (house / blocking).parent.mkdir(exist_ok=True)
+    (house / blocking).write_text("mine")
+    assert run_lesson.main(["00"]) == 2
+    said = capsys.readouterr().err
+    assert "results cannot be written" in said and f"rename {house / blocking}" in said
+    assert (house / blocking).read_text() == "mine"
+
+
+def test_two_runs_in_one_second_are_two_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.strftime", lambda form: "20260102-030405")
+    names = [run_lesson.new_run(tmp_path, "04_x").name for _ in range(3)]
+    assert names == [f"20260102-030405{again}.ipynb" for again in ("", "-1", "-2")]
 
 
 def only_run(house, lesson):
@@ -122,3 +140,31 @@ def test_a_kernel_that_dies_is_explained(house, capfd):
     assert run_lesson.main(["05"]) == 1
     assert "Most often memory ran out" in capfd.readouterr().out
     only_run(house, "05_fine_tuning")
+
+
+def test_braces_in_the_path_are_no_parameters(house, monkeypatch, capfd):
+    (house / "{PER_CLASS}{}").mkdir()
+    (house / "notebooks").rename(house / "{PER_CLASS}{}/notebooks")
+    monkeypatch.setattr(run_lesson, "ROOT", house / "{PER_CLASS}{}")
+    assert run_lesson.main(["00", "PER_CLASS", "60"]) == 0
+    only_run(house / "{PER_CLASS}{}", "00_start_here")
+
+
+def test_ctrl_c_keeps_what_ran(house):
+    write_lesson(house / "notebooks", "09_long", CLAIMS, "open('going', 'w'); import time",
+                 "time.sleep(60)", "never = True")  # fmt: skip
+    script = (
+        f"import pathlib, sys; sys.path.insert(0, {str(TOOLS)!r}); import run_lesson\n"
+        f"run_lesson.ROOT = pathlib.Path({str(house)!r}); sys.exit(run_lesson.main(['9']))"
+    )
+    command = [sys.executable, "-c", script]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (house / "notebooks/going").exists() and run.poll() is None:
+        time.sleep(0.1)
+    time.sleep(0.5)  # papermill writes down that cell before it begins the next
+    run.send_signal(signal.SIGINT)
+    said, bars = run.communicate(timeout=30)
+    assert run.returncode == 130 and "Traceback" not in bars + said
+    assert "✔ enough photos" in said and "Stopped by Ctrl-C" in said
+    (executed,) = [cell for cell in only_run(house, "09_long").cells if "going" in cell.source]
+    assert executed.execution_count

@@ -16,6 +16,7 @@ import nbformat
 from assemble import lesson_notebook
 from execute import execute
 from fingerprint import fingerprint
+from lesson_names import UnknownLesson, find_lesson
 from lesson_source import QUIZ, ROOT, Course, LessonError, read_course, tags
 from outputs import (
     clean_outputs,
@@ -175,19 +176,15 @@ def check_places(lessons: list[Path], file: Path = FILE) -> list[str]:
 
 
 def choose(names: list[str], folder: Path) -> list[Path]:
-    """The lessons whose names are given ("04", "04_feature_extraction" or a path); all if none.
+    """The lessons with these names, as `find_lesson` reads them; all if there are none.
 
-    Raises LessonError: a name fits no lesson.
+    Raises LessonError: a name fits no lesson, or several.
     """
     lessons = sorted(folder.glob("[0-9][0-9]_*.py"))
-    chosen = []
-    for name in names:
-        fitting = [lesson for lesson in lessons if lesson.stem.startswith(Path(name).stem)]
-        if not fitting:
-            known = ", ".join(lesson.stem for lesson in lessons)
-            raise LessonError(f"no lesson {name!r}; there are: {known}")
-        chosen += fitting
-    return sorted(set(chosen)) if names else lessons
+    try:
+        return sorted({find_lesson(name, lessons) for name in names}) if names else lessons
+    except UnknownLesson as error:
+        raise LessonError(str(error)) from None
 
 
 def main(arguments: list[str] | None = None) -> int:

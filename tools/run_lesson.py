@@ -7,44 +7,21 @@ from __future__ import annotations
 
 import ast
 import difflib
+import itertools
 import sys
 import time
 from pathlib import Path
 
+from lesson_names import UnknownLesson, find_lesson
+
 ROOT = Path(__file__).resolve().parent.parent
 CLAIM = "application/vnd.course.claim+json"
 MARKS = {"holds": "✔", "fails": "✘", "skipped": "–"}
+FAILED, UNUSABLE, STOPPED = 1, 2, 130  # exit codes
 
 
 class UsageError(Exception):
     """The command was given something it cannot use. The message says what, and what it takes."""
-
-
-def find_lesson(asked: str, folder: Path) -> Path:
-    """The notebook in ``folder`` that ``asked`` names: 4, 04, feature_extraction, a file name.
-
-    Raises:
-        UsageError: none does, or several do. The message names the near ones.
-    """
-    notebooks = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
-    if not notebooks:
-        raise UsageError("notebooks/ holds no lesson. Build them: python3 course.py build")
-    name = Path(asked).name.removesuffix(".ipynb").removesuffix(".py").lower().replace("-", "_")
-    if name.isdigit():
-        name = f"{int(name):02d}"
-    found = [n for n in notebooks if name in (n, n[:2], n[3:])]
-    found = found or [n for n in notebooks if name and n[3:].startswith(name)]
-    found = found or [n for n in notebooks if name and n.startswith(name)]
-    if len(found) == 1:
-        return notebooks[found[0]]
-    topics = {key: n for n in notebooks for key in (n, n[3:])}
-    near = found or [topics[key] for key in difflib.get_close_matches(name, topics, 4, 0.5)]
-    raise UsageError(
-        f"{'Several lessons are' if found else 'There is no lesson'} called {asked!r}. "
-        + ("Did you mean " if near else "There are ")
-        + ", ".join(dict.fromkeys(near or notebooks))
-        + ("?" if near else ".")
-    )
 
 
 def read_parameters(notebook: Path, pairs: list[tuple[str, str]]) -> dict:
@@ -53,32 +30,46 @@ def read_parameters(notebook: Path, pairs: list[tuple[str, str]]) -> dict:
     Raises:
         UsageError: the cell has no such name, or the value is of another type.
     """
-    import papermill
-
-    known = papermill.inspect_notebook(str(notebook))
+    known = _own_parameters(notebook)
     values = {}
     for name, text in pairs:
         if name not in known:
-            has = ", ".join(f"{n} ({p['default']})" for n, p in known.items())
+            has = ", ".join(f"{n} ({default})" for n, default in known.items())
             near = difflib.get_close_matches(name.upper(), known, 1)
             raise UsageError(
                 f"{notebook.stem} has no parameter {name!r}. "
                 + (f"Did you mean {near[0]}? " if near else "")
                 + (f"It has: {has}." if has else "It has none.")
             )
-        values[name] = _like(ast.literal_eval(known[name]["default"]), text, name)
+        values[name] = _like(known[name], text, name)
     return values
 
 
-def _like(default, text: str, name: str):
-    """``text`` as a value of ``default``'s type (a whole number may stand for a float)."""
+def _own_parameters(notebook: Path) -> dict[str, str]:
+    """The names in a lesson's ``parameters`` cell, with the source of each value."""
+    import papermill
+
     try:
-        value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        value = text  # resnet18 needs no quotes
+        found = papermill.inspect_notebook(_literal(notebook))
+    except ValueError as error:  # nbformat's errors are such
+        raise UsageError(
+            f"{notebook} cannot be read as a notebook: {str(error)[:200]}\n"
+            f"What to do: python3 course.py build {notebook.stem[:2]} writes it anew."
+        ) from error
+    return {name: parameter["default"] for name, parameter in found.items()}
+
+
+def _literal(path: Path) -> str:
+    """``path`` for papermill, which puts parameters where a path has braces."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _like(source: str, text: str, name: str):
+    """``text`` as a value of the type of ``source`` (a whole number may stand for a float)."""
+    default, value = _value(source), _value(text)
     kind = type(default)
-    if kind is str:
-        return value if isinstance(value, str) else text
+    if kind is str and not isinstance(value, str):
+        value = text
     if kind is float and type(value) is int:
         value = float(value)
     if default is not None and type(value) is not kind:
@@ -88,54 +79,97 @@ def _like(default, text: str, name: str):
     return value
 
 
-def run_lesson(notebook: Path, values: dict, runs: Path) -> bool:
+def _value(source: str):
+    """What ``source`` stands for: a literal of Python, or itself (resnet18 needs no quotes)."""
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):  # it names these
+        return source
+
+
+def new_run(runs: Path, lesson: str) -> Path:
+    """A new, empty file ``runs/<lesson>/<time>.ipynb``.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    folder, stamp = runs / lesson, time.strftime("%Y%m%d-%H%M%S")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for again in itertools.count():  # two runs of one second
+            target = folder / f"{stamp}{f'-{again}' if again else ''}.ipynb"
+            try:
+                target.touch(exist_ok=False)
+                return target
+            except FileExistsError:
+                continue
+    except OSError as error:
+        blocking = next((p for p in (folder, runs) if p.is_file() or p.is_symlink()), None)
+        raise UsageError(
+            f"The results cannot be written into {folder}: {error.strerror}.\nWhat to do: "
+            + (f"rename {blocking}" if blocking else "see that you may write there")
+            + ", then the same command again."
+        ) from error
+
+
+def run_lesson(notebook: Path, values: dict, runs: Path) -> int:
     """Execute a notebook into ``runs/<lesson>/<time>.ipynb`` and ``.html``, and print its claims.
 
-    Both files stay when a cell fails. Returns whether no cell failed and no claim is ✘.
+    Both files stay when a cell fails or Ctrl-C stops the run. Returns the exit code: 0 when no
+    cell failed and no claim is ✘.
+
+    Raises:
+        UsageError: the files cannot be written.
     """
     import nbformat
+    from lesson_page import write_page
+
+    target = new_run(runs, notebook.stem)
+    start = time.perf_counter()
+    code, problem = execute(notebook, target, values)
+    seconds = time.perf_counter() - start
+    if not target.stat().st_size:
+        target.unlink()  # empty, and of this run
+        print(problem)
+        return code
+    executed = nbformat.read(target, as_version=4)
+    write_page(executed, target.with_suffix(".html"), notebook.stem)
+    claims = read_claims(executed)
+    print(summary(notebook.stem, claims, seconds, problem))
+    for written in (target, target.with_suffix(".html")):
+        print(f"  {written.relative_to(runs.parent)}")
+    failing = any(claim["status"] == "fails" and not claim["timed"] for claim in claims)
+    return code or (FAILED if failing else 0)
+
+
+def execute(notebook: Path, target: Path, values: dict) -> tuple[int, str]:
+    """Execute ``notebook`` into ``target``; the exit code, and what went wrong."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    folder = runs / notebook.stem
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.ipynb"
-    start, error = time.perf_counter(), ""
     try:
         papermill.execute_notebook(
-            str(notebook),
-            str(target),
+            _literal(notebook),
+            _literal(target),
             values,
             cwd=str(notebook.parent),
             kernel_name="python3",
             # Saved widget state would show stale sliders in a page that has no kernel.
             store_widget_state=False,
-            # The kernel warns of unencrypted TCP to this very machine: nothing to act on.
-            extra_arguments=["--log-level=ERROR"],
+            # The kernel's own log warns of unencrypted TCP to this very machine, and tells of its
+            # end by Ctrl-C: nothing to act on.
+            extra_arguments=["--log-level=CRITICAL"],
         )
     except papermill.PapermillExecutionError as failure:
-        error = f"Cell {failure.exec_count} failed with {failure.ename}: {failure.evalue}"
+        return FAILED, f"Cell {failure.exec_count} failed with {failure.ename}: {failure.evalue}"
     except (DeadKernelError, CellTimeoutError) as failure:
-        error = (
+        return FAILED, (
             f"The kernel ended before the lesson did ({type(failure).__name__}). Most often memory "
             "ran out: close other programs, or try a smaller -p PER_CLASS."
         )
-    seconds = time.perf_counter() - start
-    executed = nbformat.read(target, as_version=4)
-    write_html(executed, target.with_suffix(".html"))
-    claims = read_claims(executed)
-    print(summary(notebook.stem, claims, seconds, error))
-    for written in (target, target.with_suffix(".html")):
-        print(f"  {written.relative_to(runs.parent)}")
-    return not error and all(claim["status"] != "fails" or claim["timed"] for claim in claims)
-
-
-def write_html(notebook, target: Path) -> None:
-    """Write an executed notebook as a page of its own."""
-    from nbconvert import HTMLExporter
-
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    target.write_text(page, encoding="utf-8")
+    except KeyboardInterrupt:
+        return STOPPED, "Stopped by Ctrl-C before the lesson's end."
+    return 0, ""
 
 
 def read_claims(notebook) -> list[dict]:
@@ -144,7 +178,7 @@ def read_claims(notebook) -> list[dict]:
     return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
 
 
-def summary(lesson: str, claims: list[dict], seconds: float, error: str) -> str:
+def summary(lesson: str, claims: list[dict], seconds: float, problem: str) -> str:
     """What the terminal shows after a run: each claim with its figure, then the counts."""
     lines = [""]
     for claim in claims:
@@ -153,22 +187,23 @@ def summary(lesson: str, claims: list[dict], seconds: float, error: str) -> str:
     statuses = [claim["status"] for claim in claims]
     counts = "  ".join(f"{mark} {statuses.count(status)}" for status, mark in MARKS.items())
     lines.append(f"{lesson}: {counts}  of {len(claims)} claims, {seconds:.0f} s")
-    if error:
-        lines.append(error)
-    return "\n".join(lines)
+    return "\n".join([*lines, problem] if problem else lines)
 
 
 def main(arguments: list[str]) -> int:
     """0 when all is well, 1 when a cell or a claim failed, 2 for a wrong argument."""
-    lesson, *rest = arguments
+    asked, *rest = arguments
     sys.stdout.reconfigure(errors="replace")  # a Windows pipe may know no ✔
+    lessons = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     try:
-        notebook = find_lesson(lesson, ROOT / "notebooks")
+        if not lessons:
+            raise UsageError("notebooks/ holds no lesson. Build them: python3 course.py build")
+        notebook = find_lesson(asked, lessons)
         values = read_parameters(notebook, list(zip(rest[::2], rest[1::2], strict=True)))
-    except UsageError as error:
+        return run_lesson(notebook, values, ROOT / "runs")
+    except (UsageError, UnknownLesson) as error:
         print(error, file=sys.stderr)
-        return 2
-    return 0 if run_lesson(notebook, values, ROOT / "runs") else 1
+        return UNUSABLE
 
 
 if __name__ == "__main__":
