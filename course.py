@@ -4,11 +4,10 @@
     python3 course.py test    run the whole test suite
     python3 course.py --help  all the others: run, progress, doctor, build, bench, badges, clean
 
-The work is done in tools/course_commands.py. This file only looks at the Python that runs it, so
-it keeps to what very old ones can parse.
+The work is done in tools/setup/course_commands.py. This file only looks at the Python that runs
+it, so it keeps to what very old ones can parse.
 """
 
-import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 (someone will try)
@@ -21,9 +20,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 (someone will try)
         + "and name it: python3.12 course.py lab"
     )
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "tools"))
-
-from course_commands import main  # noqa: E402
+from tools.setup.course_commands import main  # noqa: E402 (after the look at the version)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""How soon the lessons' dials answer: python benchmarks/dials.py [LESSON…]
+"""How soon the lessons' dials answer: python3 course.py bench dials [LESSON…]
 
 Turns every control of every dial in a real JupyterLab, offline, on the lessons' own parameters, and
 measures inside the page from the key to the new picture, decoded and laid out in the next frame. A
@@ -16,19 +16,19 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
+sys.path[:0] = [str(ROOT / "tests/browser")]
 
-from build_notebooks import choose
-from lab_browser import chromium, jupyterlab
 from lesson_lab import SMALL, Control, first_line, is_live, lab, turn_dial
-from lesson_source import LessonError
-from machine import machine
 from notebook_page import Tab
 
-from course_utils.photos import find_photos
+from benchmarks._machine import machine
+from course_utils.datasets.photos import find_photos
+from tools.builder.build import choose
+from tools.builder.lesson import LessonError
+from tools.lab.lab_browser import chromium, jupyterlab
 
 RESULTS = ROOT / "data" / "results" / "dial_latency.json"
-MADE_BY = "python benchmarks/dials.py"
+MADE_BY = "python3 course.py bench dials"
 PACKAGES = ("torch", "matplotlib", "ipywidgets", "jupyterlab")
 
 

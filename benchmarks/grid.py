@@ -22,19 +22,19 @@ from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT)]
 
 import numpy as np
 import torch
 import torchvision
 from tqdm import tqdm
 
-from course_utils.arms import RATES, Setting, train_arm
-from course_utils.flowers import Flowers, load_flowers
-from course_utils.grid import DOMAINS, STRATEGIES, Run, grid_path, load_runs, missing
+from course_utils.datasets.drawn.scenes import false_colour
+from course_utils.datasets.flowers import Flowers, load_flowers
+from course_utils.device import pick_device
 from course_utils.images import ImageSet
-from course_utils.rendered import false_colour
-from course_utils.runtime import pick_device, stopwatch
+from course_utils.measure import stopwatch
+from course_utils.strategies.arms import RATES, Setting, train_arm
+from course_utils.strategies.grid import DOMAINS, STRATEGIES, Run, grid_path, load_runs, missing
 from course_utils.training import evaluate
 from course_utils.weights import course_weights, obtain
 

@@ -1,4 +1,4 @@
-"""What each lesson costs, on the photos: python benchmarks/lessons.py [LESSON…]
+"""What each lesson costs, on the photos: python3 course.py bench lessons [LESSON…]
 
 Executes the built notebooks one after another, as a learner would who opens the course for the
 first time (weights and photos at hand, nothing decoded yet), and writes data/results/
@@ -16,21 +16,23 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
-from build_notebooks import choose, read
-from execute import execute, kernel_env
-from lesson_source import LessonError
-from machine import machine
 
-from course_utils.photos import find_photos
-from course_utils.runtime import pick_device
+from benchmarks._machine import machine
+from course_utils.datasets.photos import find_photos
+from course_utils.device import pick_device
+from tools.builder.build import choose, read
+from tools.builder.execute import execute, kernel_env
+from tools.builder.lesson import LessonError
 
 RESULTS = ROOT / "data" / "results" / "lesson_costs.json"
-MADE_BY = "python benchmarks/lessons.py"
+MADE_BY = "python3 course.py bench lessons"
 BEGIN, END = "<!-- lessons:begin -->", "<!-- lessons:end -->"
-_PROBE = "from course_utils.runtime import peak_memory; print(peak_memory())"
+_PROBE = (
+    f"import sys; sys.path.append({str(ROOT)!r}); "
+    "from benchmarks._machine import peak_memory; print(peak_memory())"
+)
 
 
 def measure(lesson: Path, cache: str) -> dict:

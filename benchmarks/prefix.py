@@ -1,4 +1,4 @@
-"""What the frozen-prefix cache saves: python benchmarks/prefix.py
+"""What the frozen-prefix cache saves: python3 course.py bench prefix
 
 An epoch of the plain loop and of the cached one, for the last 1, 3 and 6 blocks of MobileNetV2, one
 after the other in one run, into data/results/prefix_cache.json. The pixels are random (no time
@@ -15,16 +15,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
-from machine import machine
 from torch import nn
 from torchvision.models import mobilenet_v2
 
+from benchmarks._machine import machine
 from course_utils.images import ImageSet
+from course_utils.measure import stopwatch
 from course_utils.prefix import PrefixSet, cache_prefix
-from course_utils.runtime import stopwatch
 from course_utils.surgery import replace_head, stages, unfreeze_from
 from course_utils.training import fit
 
@@ -94,7 +93,7 @@ def main(arguments: list[str] | None = None) -> int:
         found[str(blocks)] = row = compare(blocks, data, val, options.batch_size, options.epochs)
         print(f"{blocks} blocks: {row}", flush=True)
     settings = {key: value for key, value in vars(options).items() if key != "output"}
-    here = machine("python benchmarks/prefix.py", "torch", threads=torch.get_num_threads())
+    here = machine("python3 course.py bench prefix", "torch", threads=torch.get_num_threads())
     result = {**here, "model": "mobilenet_v2",
               **settings, "trainable_blocks": found}  # fmt: skip
     options.output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How soon a quiz answers, and how large it makes a notebook: python benchmarks/quiz.py
+"""How soon a quiz answers, and how large it makes a notebook: python3 course.py bench quiz
 
 Clicks Check in a real JupyterLab, with an idle kernel and with one that computes, and measures
 inside the page from the click to the feedback: laid out, and in the next frame. Writes
@@ -15,19 +15,19 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / folder) for folder in ("", "tools", "tests/browser")]
+sys.path[:0] = [str(ROOT / "tests/browser")]
 
-from lab_browser import chromium, jupyterlab
 from learner import TYPES, click_answer, right, wrong
-from machine import machine
 from nbformat.v4 import new_code_cell
 from notebook_page import Tab, opened, quiz_in, run, wait_until_done
-from quiz_cells import static_output
 
-from course_utils.quiz.bank import find, load_banks, questions_of
-from course_utils.quiz.payload import payload
-from course_utils.quiz.progress import Progress
-from course_utils.quiz.widget import QuizWidget
+from benchmarks._machine import machine
+from courseware.bank.questions import find, load_banks, questions_of
+from courseware.progress.store import Progress
+from courseware.quiz.payload import payload
+from courseware.quiz.widget import QuizWidget
+from tools.builder.quiz_cells import static_output
+from tools.lab.lab_browser import chromium, jupyterlab
 
 RESULTS = ROOT / "data" / "results" / "quiz_latency.json"
 PACKAGES = ("torch", "jupyterlab", "anywidget")
@@ -110,7 +110,7 @@ def latencies(clicks: int) -> dict:
     told: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as served, chromium() as browser:
         place = {"device": "cpu", "chromium": browser.version}
-        folder, here = Path(served), machine("python benchmarks/quiz.py", *PACKAGES, **place)
+        folder, here = Path(served), machine("python3 course.py bench quiz", *PACKAGES, **place)
         with jupyterlab(folder) as address:
             with opened(Tab(browser, address, folder), "latency", cells) as page:
                 run(page, *range(1 + len(TYPES)))

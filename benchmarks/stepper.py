@@ -1,4 +1,4 @@
-"""What a stepper costs: python benchmarks/stepper.py
+"""What a stepper costs: python3 course.py bench stepper
 
 Records a training step of twenty lines on the course's networks, and runs it plainly beside that,
 in turns. Writes bytes and seconds into data/results/stepper.json.
@@ -16,18 +16,17 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
 import torch.nn.functional as F
-from machine import machine
 from torch import nn
 from torchvision.models import get_model
 
-from course_utils.stepper.record import Recording, record
-from course_utils.stepper.static import static_html
-from course_utils.stepper.widget import payload
+from benchmarks._machine import machine
 from course_utils.surgery import find_head, replace_head
+from courseware.stepper.record import Recording, record
+from courseware.stepper.static import static_html
+from courseware.stepper.widget import payload
 
 RESULTS = ROOT / "data" / "results" / "stepper.json"
 NETWORKS = ("mobilenet_v2", "resnet18")
@@ -110,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args(arguments)
     threads = torch.get_num_threads()
-    here = machine("python benchmarks/stepper.py", "torch", "torchvision", threads=threads)
+    here = machine("python3 course.py bench stepper", "torch", "torchvision", threads=threads)
     result = here | {"device": "cpu", "rounds": options.rounds}
     for name in NETWORKS:
         result[name] = measure(name, options.rounds)

@@ -1,4 +1,4 @@
-"""What the synthetic comparison costs and shows: python benchmarks/synthetic.py
+"""What the synthetic comparison costs and shows: python3 course.py bench synthetic
 
 Writes data/results/synthetic.json: the throughput of stacked training against a DataLoader loop,
 the seconds of a full comparison and of the map, and the figures that these gave. Takes about two
@@ -16,16 +16,14 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
-from machine import machine
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from course_utils.runtime import stopwatch
-from course_utils.stacked import batch_order, new_layers, train
-from course_utils.strategies import (
+from benchmarks._machine import machine
+from course_utils.measure import stopwatch
+from course_utils.strategies.contest import (
     BATCH,
     LOGISTIC,
     STEPS,
@@ -38,10 +36,11 @@ from course_utils.strategies import (
     strategy_map,
     untrained,
 )
-from course_utils.synthetic import Task, World, target_samples
+from course_utils.strategies.networks import batch_order, new_layers, train
+from course_utils.strategies.world import Task, World, target_samples
 
 RESULTS = ROOT / "data" / "results" / "synthetic.json"
-MADE_BY = "python benchmarks/synthetic.py"
+MADE_BY = "python3 course.py bench synthetic"
 SEEDS, TUNING = range(20), range(100, 104)
 POINTS, RELATEDNESS = (20, 50, 150, 450, 1500), (0.0, 0.5, 0.8, 0.95, 1.0)
 UNTUNED = 8e-3  # one rate for all, to see what tuning changes

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from course_utils.device import pick_device
 from course_utils.images import ImageSet
-from course_utils.runtime import pick_device
 from course_utils.surgery import batchnorm_layers, find_head, set_train_mode
 from course_utils.training import fit
 
@@ -94,7 +94,7 @@ def play_drift(model: nn.Module, means: Tensor, momentum: float) -> Tensor:
     Returns
     -------
     [1 + batches, layers] : mean over a layer's channels, in old standard deviations, as
-    `lens.batchnorm_drift` measures it
+    `batchnorm_drift` measures it
 
     Raises
     ------
@@ -156,3 +156,14 @@ def recalibrate(
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
             layer.eval()
+
+
+def batchnorm_drift(before: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, float]:
+    """How far each BatchNorm layer's running mean has moved, in units of its old standard
+    deviation: the mean over channels of |Δ mean| / √(var + eps). 0 for a layer at rest."""
+    drift = {}
+    for name, layer in batchnorm_layers(model).items():
+        mean, var = before[f"{name}.running_mean"], before[f"{name}.running_var"]
+        moved = (layer.running_mean.cpu() - mean.cpu()).abs() / (var.cpu() + layer.eps).sqrt()
+        drift[name] = moved.mean().item()
+    return drift

@@ -13,9 +13,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from course_utils.device import pick_device
 from course_utils.images import ImageSet, index_batches, per_class_index
-from course_utils.kept import kept, key_of
-from course_utils.runtime import pick_device, progress
+from course_utils.store.cache import kept, key_of
+from course_utils.store.messages import progress
 from course_utils.surgery import find_head
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from course_utils.runtime import progress
+from course_utils.store.messages import progress
 
 # Of ImageNet's training images, RGB in 0..1; torchvision's classification weights expect them:
 # https://docs.pytorch.org/vision/stable/models.html

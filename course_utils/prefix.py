@@ -17,11 +17,12 @@ from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 from torchvision.ops import StochasticDepth
 
+from course_utils.device import autocast, pick_device
 from course_utils.images import ImageSet, index_batches
-from course_utils.runtime import pick_device, progress, show_notice
-from course_utils.split import CannotSplit, first_trainable, modes_kept, split_at
-from course_utils.surgery import batchnorm_layers, set_train_mode
-from course_utils.training import History, _autocast, fit
+from course_utils.split import CannotSplit, first_trainable, split_at
+from course_utils.store.messages import progress, show_notice
+from course_utils.surgery import batchnorm_layers, modes_kept, set_train_mode
+from course_utils.training import History, fit
 
 
 class NotCacheable(ValueError):
@@ -37,7 +38,7 @@ class _Prefix:
 
     @torch.no_grad()
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        with modes_kept(self.module), _autocast(self.device):
+        with modes_kept(self.module), autocast(self.device):
             for inner, training in self.modes.items():
                 inner.training = training
             return self.module(inputs)

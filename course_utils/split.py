@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from torch import fx, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from course_utils.surgery import find_head, stages
+from course_utils.surgery import find_head, modes_kept, stages
 
 
 class CannotSplit(ValueError):
@@ -104,12 +101,3 @@ def _part(model: nn.Module, nodes: list[fx.Node], *, enter=None, leave=None) -> 
     return fx.GraphModule(model, graph, type(model).__name__)
 
 
-@contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Training or evaluation, module by module: afterwards as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

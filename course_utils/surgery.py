@@ -6,6 +6,7 @@ Works on any torchvision classifier. Nothing here looks for a layer by a piece o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pandas as pd
@@ -35,7 +36,7 @@ def find_head(model: nn.Module) -> Head:
     convolution (SqueezeNet), that convolution.
 
     In every torchvision classifier the layer defined last is the one that gives the logits
-    (`tests/test_surgery.py` checks all families).
+    (`tests/core/test_surgery.py` checks all families).
 
     Raises
     ------
@@ -298,3 +299,14 @@ def report(model: nn.Module) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("part")
+
+
+@contextmanager
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Training or evaluation, module by module: afterwards as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

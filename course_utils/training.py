@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import plots
-from course_utils.runtime import pick_device, progress, stopwatch
+from course_utils.device import autocast, pick_device
+from course_utils.measure import stopwatch
+from course_utils.store.messages import progress
 from course_utils.surgery import set_train_mode, snapshot
 
 EMPTY = "the training set is empty: there is no batch to learn from"
@@ -158,7 +160,7 @@ def _train_epoch(model, batches, optimizer, device, history) -> tuple[float, flo
     """One pass over the training examples; returns mean loss and accuracy over them."""
     total_loss, correct, seen = 0.0, 0, 0
     for step, (inputs, labels) in enumerate(batches):
-        with _autocast(device):
+        with autocast(device):
             logits = model(inputs)
             loss = F.cross_entropy(logits, labels)
         value = loss.item()
@@ -188,7 +190,7 @@ def evaluate(model: nn.Module, data, *, batch_size: int = 16, device=None) -> Ev
     model.to(device, memory_format=torch.channels_last).eval()
     logits, labels = [], []
     for inputs, batch_labels in data.batches(batch_size, device=device):
-        with _autocast(device):
+        with autocast(device):
             logits.append(model(inputs).float().cpu())
         labels.append(batch_labels.cpu())
     if not logits:
@@ -283,11 +285,6 @@ def _record(history, loss: float, accuracy: float, score: Evaluation | None, sec
     history.best_epoch = ranks.index(max(ranks))
 
 
-def _autocast(device: torch.device):
-    # bfloat16 needs no gradient scaling. On a CPU it was slower or gained nothing, so it is used
-    # only where CUDA computes it natively.
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=native)
 
 
 def _diagnose(model, inputs, value, step, optimizer, history) -> str:

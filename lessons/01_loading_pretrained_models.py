@@ -38,12 +38,12 @@ from torchvision.models import get_model, get_model_weights
 from torchvision.transforms.v2 import functional as F
 
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import explore
-from course_utils.flowers import load_flowers
-from course_utils.runtime import seed_everything
+from course_utils.datasets import load_flowers
+from course_utils.device import seed_everything
 from course_utils.stats import paired_bootstrap, wilson
 from course_utils.weights import available_weights, course_weights
+from courseware.claims import claim
+from courseware.dials import explore
 
 plots.use_style()
 seed_everything(0)
@@ -169,7 +169,7 @@ claim(
 # Read the second warning to its end. It says what you have, and then offers `DEFAULT`, which for this network is a *different file*. Follow that advice and you have changed the experiment, not just the spelling.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("01-enums")
 
@@ -257,7 +257,7 @@ def load(path, network):  # the file from above; an untrained network for five c
 
 # %% tags=["stepper"] alt="Step through loading a file whose head does not fit: what each line loads, refuses or prints"
 # Step through: a file that does not quite fit
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(load, path, get_model(BACKBONE, num_classes=5))
 
@@ -312,7 +312,7 @@ shapes
 # That is how one looks inside in plain PyTorch: a **hook** is a function that a module calls with its output. (Remove it when you are done; it stays for good otherwise.) `activations` does the same for any number of modules, and `stages` names the parts of a network in forward order.
 
 # %% tags=["nbval-check-output"]
-from course_utils.lens import activations
+from course_utils.inspection import activations
 from course_utils.surgery import count, stages
 
 maps = activations(resnet, blank, stages(resnet))
@@ -660,7 +660,7 @@ with torch.no_grad():
 # Nothing happens. Convolutions slide over whatever is there, and the average over positions at the end makes 1,280 numbers out of any map. (Vision transformers are stricter: they have one embedding for each position.) It runs, then. But does it run *well*? We decode the same files again, at other sizes than the course's own.
 
 # %%
-from course_utils.flowers import write_image_folder
+from course_utils.datasets import write_image_folder
 from course_utils.images import decode
 
 folder = Path(tempfile.mkdtemp())
@@ -711,7 +711,7 @@ quiz("01-preprocessing")
 # **First layer.** The one place where weights live in colour space and can be shown as pictures.
 
 # %% alt="The filters of the first layer as small coloured tiles with their strength, the strongest first: stripes at several angles, spots of colour, and at the end some of almost no strength"
-from course_utils.lens import first_layer_filters
+from course_utils.inspection import first_layer_filters
 
 kernels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).weight.detach()
 strength = kernels.flatten(1).norm(dim=1)
@@ -772,7 +772,7 @@ explore(show_maps, alt="Twelve activation maps", stage=stage, first=first)
 
 # %%
 from course_utils.images import ImageSet, per_class_index
-from course_utils.survey import survey, top_patches
+from course_utils.inspection import survey, top_patches
 
 splits = flowers.train, flowers.val, flowers.test
 pixels = torch.cat([split.images for split in splits])
@@ -901,7 +901,7 @@ def top_k(model, weights, image, k=5):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("top_k", top_k)  # hint("top_k") helps; after a try, solution("top_k") shows one
 

@@ -29,10 +29,11 @@ from torchvision.models import get_model, resnet18
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import explore
-from course_utils.runtime import pick_device, seed_everything, stopwatch
+from course_utils.device import pick_device, seed_everything
+from course_utils.measure import stopwatch
 from course_utils.surgery import find_head, replace_head, stages
+from courseware.claims import claim
+from courseware.dials import explore
 
 plots.use_style()
 seed_everything(0)
@@ -83,7 +84,7 @@ claim("six tensors can hold most of a network", count(vgg.classifier).tensors ==
 # `count` returns all four numbers at once: tensors and values, in all and trainable.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("02-counting")
 
@@ -164,7 +165,7 @@ def one_pass(net, x):  # three linear layers, and two rows of three numbers
 
 # %% tags=["stepper"] alt="Step through a forward and a backward pass with a frozen layer in the middle: flags and gradients after every line"
 # Step through: a frozen layer between two that learn
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(one_pass, nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(2, 1)), torch.ones(2, 3))
 
@@ -264,7 +265,7 @@ print(f"{by_hand / 1e6:.1f} MB kept for the backward pass, in {len(sizes.keys() 
 # **Predict:** the head alone needs next to nothing. How many of the megabytes do 64 values bring back?
 
 # %% alt="Bars in MB: what ResNet-18 saves for backward when everything learns, when the head only learns, and when one bias of the first BatchNorm learns as well"
-from course_utils.memory import saved_activation_bytes
+from course_utils.measure import saved_activation_bytes
 
 megabytes = {"everything": saved_activation_bytes(resnet, images, labels) / 1e6}
 resnet.requires_grad_(False)
@@ -747,7 +748,7 @@ def prepare(model, num_classes):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("prepare", prepare)  # hint("prepare") helps; after a try, solution("prepare") shows one
 

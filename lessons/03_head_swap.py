@@ -36,17 +36,17 @@ from torchvision.models import get_model, list_models
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import explore
+from course_utils.datasets import load_flowers
+from course_utils.datasets.drawn.scenes import render_flowers
+from course_utils.device import seed_everything
 from course_utils.features import embed
-from course_utils.flowers import load_flowers
 from course_utils.images import IMAGENET_MEAN, IMAGENET_STD
-from course_utils.rendered import render_flowers
-from course_utils.runtime import seed_everything
 from course_utils.stats import mean_interval
 from course_utils.surgery import changed, freeze, freeze_backbone, set_train_mode, snapshot
 from course_utils.training import evaluate, fit
 from course_utils.weights import available_weights
+from courseware.claims import claim
+from courseware.dials import explore
 
 seed_everything(0)
 plots.use_style()
@@ -179,7 +179,7 @@ def swap(network, image):  # a MobileNetV2 for a thousand classes, and a white i
 
 # %% tags=["stepper"] alt="Step through a head swap that replaces nothing and one that works: shapes and counts after every line"
 # Step through: two ways to put in a head
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(swap, get_model("mobilenet_v2").eval(), torch.ones(1, 3, 64, 64))
 
@@ -187,7 +187,7 @@ step_through(swap, get_model("mobilenet_v2").eval(), torch.ones(1, 3, 64, 64))
 # The wrong way *adds* a layer, the right way *replaces* one. Before either of them ran, nothing told the two apart; afterwards the count does, and so does the shape of the answer.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("03-names")
 
@@ -863,7 +863,7 @@ def replace_head(model, num_classes):
 
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("replace_head", replace_head)  # hint("replace_head"); after a try, solution("replace_head")
 

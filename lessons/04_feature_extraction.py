@@ -34,13 +34,14 @@ from torchvision.models import get_model
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import explore
-from course_utils.flowers import load_flowers, write_image_folder
+from course_utils.datasets import load_flowers, write_image_folder
+from course_utils.device import seed_everything
 from course_utils.images import RESIZE_RATIO
-from course_utils.runtime import seed_everything, stopwatch
+from course_utils.measure import stopwatch
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot
 from course_utils.weights import available_weights, course_weights
+from courseware.claims import claim
+from courseware.dials import explore
 
 plots.use_style()
 seed_everything(0)
@@ -149,7 +150,7 @@ def one_step(model, head, images, labels):  # a frozen backbone with its head, a
 
 # %% tags=["stepper"] alt="Step through one training step of a frozen network with a head: what changed after every line"
 # Step through: one training step
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 model = copy.deepcopy(start)
 step_through(one_step, model, find_head(model).module, *train.per_class(2).batch(slice(None)))
@@ -158,7 +159,7 @@ step_through(one_step, model, find_head(model).module, *train.per_class(2).batch
 # In the forward pass, before any loss or gradient exists. That is why neither `requires_grad=False` nor a smaller optimizer prevents it; only the mode does. The same line in eval mode moves nothing.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("04-drift")
 
@@ -299,7 +300,7 @@ def extract_features(model, images):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("extract_features", extract_features)  # hint(…) helps; after a try, solution(…) shows one
 

@@ -33,14 +33,15 @@ from torchvision.transforms.v2 import functional as pixels
 
 # %% tags=["setup"]
 from course_utils import plots, surgery
-from course_utils.claims import claim
+from course_utils.datasets import load_flowers
+from course_utils.device import seed_everything
 from course_utils.features import cached_head, embed
-from course_utils.flowers import load_flowers
 from course_utils.images import ImageSet
-from course_utils.runtime import seed_everything, stopwatch
+from course_utils.measure import stopwatch
 from course_utils.surgery import find_head, replace_head, set_train_mode, snapshot
 from course_utils.training import evaluate, fit, lr_find
 from course_utils.weights import available_weights
+from courseware.claims import claim
 
 plots.use_style()
 seed_everything(SEED)
@@ -174,7 +175,7 @@ claim("the best rate lies inside the range, far above both ends",
 # The left end fails for another reason. The checkpoint is all there, but the *new head* has hardly moved from its random start. The backbone has everything to lose and the head has everything to learn. Should they share a rate?
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("05-rate")
 
@@ -313,7 +314,7 @@ def warm_up(model, images, labels):  # the checkpoint with a new head, and a bat
 
 # %% tags=["stepper"] alt="Step through two steps of a head's warm-up and two steps of the whole network: what learns and what changed after every line"
 # Step through: warm the head up, then unfreeze
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(warm_up, fresh(SEED), images[::3], labels[::3])  # one photo a class
 
@@ -425,7 +426,7 @@ print([round(max(run.val_accuracy), 3) for run in runs.values()])
 # Two ways to look. *Weight drift*: the length of the change over the length of the weights. And **CKA**: show both networks the same photos and compare what a stage makes of them; 1 means that the photos lie to each other as before.
 
 # %% alt="Two charts over the stages from input to output: how far the weights moved, for three seeds, and how similar the features are to those of the checkpoint (CKA)"
-from course_utils.lens import cka, stage_features, weight_drift
+from course_utils.inspection import cka, stage_features, weight_drift
 
 drift = pd.DataFrame([weight_drift(snapshot(probes[seed]), tuned[seed]) for seed in tuned])
 look = val.per_class(20)
@@ -537,8 +538,7 @@ from math import log
 
 from ipywidgets import SelectionSlider
 
-from course_utils.explorers import explore
-from course_utils.live import LiveRuns
+from courseware.dials import LiveRuns, explore
 
 watched = LiveRuns(steps=8 * (len(eight) // 10), guessing=log(classes))
 scale = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1]
@@ -712,7 +712,7 @@ for rate, scores in probe_sweep.items():
 {rate: round(float(np.mean(scores)), 3) for rate, scores in probe_sweep.items()}
 
 # %%
-from course_utils.memory import saved_activation_bytes
+from course_utils.measure import saved_activation_bytes
 
 batch = train[seeds[0]].batch(slice(10))
 megabytes = []
@@ -764,7 +764,7 @@ def param_groups(model, backbone_lr, head_lr):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("param_groups", param_groups)  # hint(…) helps; after a try, solution(…) shows one
 

@@ -32,15 +32,15 @@ from torchvision.models import get_model, resnet18
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import explore
+from course_utils.datasets import load_flowers
+from course_utils.device import seed_everything
 from course_utils.features import cached_head, embed
-from course_utils.flowers import load_flowers
 from course_utils.images import ImageSet
-from course_utils.runtime import seed_everything
 from course_utils.stats import mean_interval
 from course_utils.training import evaluate
 from course_utils.weights import available_weights
+from courseware.claims import claim
+from courseware.dials import explore
 
 plots.use_style()
 seed_everything(SEED)
@@ -111,7 +111,7 @@ def two_modes(layer, maps):  # one channel, four maps
 
 # %% tags=["stepper"] alt="Step through a BatchNorm layer in training and in evaluation mode: its buffers after every line"
 # Step through: one BatchNorm layer in both modes
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(two_modes, nn.BatchNorm2d(1), torch.arange(8.0).view(4, 1, 1, 2))
 
@@ -153,7 +153,7 @@ claim("in training mode a photo's scores change with its batch mates, in eval mo
       figure=f"by {gaps['train']:.0%} of the largest score in train, {gaps['eval']:.1e} in eval")
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("06-buffers")
 
@@ -231,8 +231,7 @@ means.shape  # batches, channels of all layers
 # `record_means` is this loop. `play_drift` takes the steps of the formula, with any momentum, and tells how far each layer's running mean is from its start, in units of each channel's old standard deviation. Does it tell what really happens? Two batches of a network that drifts:
 
 # %%
-from course_utils.batchnorm import play_drift, record_means
-from course_utils.lens import batchnorm_drift
+from course_utils.batchnorm import batchnorm_drift, play_drift, record_means
 
 before, model = snapshot(start), copy.deepcopy(start).train()
 with torch.no_grad():
@@ -938,7 +937,7 @@ def set_train_mode(model):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("set_train_mode", set_train_mode)  # hint("set_train_mode") helps; after a try, solution(…) shows one
 

@@ -27,12 +27,13 @@ from torch import nn
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.explorers import as_html, explore
-from course_utils.runtime import seed_everything, stopwatch
+from course_utils.device import seed_everything
+from course_utils.measure import stopwatch
 from course_utils.stats import mean_interval
-from course_utils.strategies import LOGISTIC, STRATEGIES, compare, pretrain, untrained
-from course_utils.synthetic import Samples, Task, World, source_samples, target_samples
+from course_utils.strategies.contest import LOGISTIC, STRATEGIES, compare, pretrain, untrained
+from course_utils.strategies.world import Samples, Task, World, source_samples, target_samples
+from courseware.claims import claim
+from courseware.dials import as_html, explore
 
 plots.use_style()
 seed_everything(SEED)
@@ -107,7 +108,7 @@ claim("full fine-tuning of this backbone and training from scratch: equal in eve
 # Two habits would have caught it. Put a baseline without any backbone beside it. And ask of every "pretrained": on what?
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("07-naive")
 
@@ -216,8 +217,8 @@ claim("one batched product is the layer of every network", torch.allclose(all_at
 # The networks never touch: each product has its own numbers, so each network gets its own gradient when the losses are *added up* over seeds. Is a stack trained in this way really the same as separate networks? Take one of them and train it as everybody does. First what both have in common: data, starting weights, order of the batches.
 
 # %%
-from course_utils.stacked import batch_order, new_layers, train
-from course_utils.strategies import BATCH, STEPS, WIDTH
+from course_utils.strategies.contest import BATCH, STEPS, WIDTH
+from course_utils.strategies.networks import batch_order, new_layers, train
 
 samples, _ = target_samples(world, Task(points=50), seeds)
 samples = Samples(samples.x.double(), samples.y.double())  # float64: rounding stays out of the way
@@ -270,7 +271,7 @@ claim("all backbones are pretrained in less than 10 seconds", pretraining.second
 # Did they learn anything? Put a new head on the frozen backbones and give it 900 noise-free labels of a fully related task. Then do the same with the random ones.
 
 # %%
-from course_utils.strategies import run_strategy
+from course_utils.strategies.contest import run_strategy
 
 clean = Task(points=900, relatedness=1.0, label_noise=0.0)
 learned = run_strategy(STRATEGIES["linear probe"], clean, backbones, rate=8e-3)
@@ -297,7 +298,7 @@ pd.DataFrame({
 # That leaves the learning rate, and one rate for all is not fair: what suits a lone head may wreck a backbone. So each strategy chooses its own, from the same four, **on the tuning seeds**. By hand, for one strategy:
 
 # %%
-from course_utils.strategies import RATES
+from course_utils.strategies.contest import RATES
 
 full, task = STRATEGIES["full"], Task(points=900)
 validation = {rate: run_strategy(full, task, tuning, rate).mean().item() for rate in RATES}
@@ -365,7 +366,7 @@ claim("with 50 points, whoever trains the head first beats full fine-tuning",
 # Real tasks are never quite the source task. **Predict:** lower the relatedness by a hundredth, to 0.99. Who wins with 50 points now, the probe or full fine-tuning? And with 900?
 
 # %%
-from course_utils.strategies import strategy_map
+from course_utils.strategies.contest import strategy_map
 
 nearly = strategy_map([50, 900], [0.99], backbones, tuning)
 full_leads = {n: nearly[n, 0.99].difference("full", "linear probe") for n in (50, 900)}
@@ -510,7 +511,7 @@ claim("the map takes less than 60 seconds", watch.seconds < 60, timed=True,
       figure=f"{len(cells)} comparisons in {watch.seconds:.0f} s")
 
 # %% alt="A map in colours: the strategy with the highest mean accuracy for each number of training points and each relatedness, with its lead; hatched where the lead may be chance"
-from course_utils.maps import winner_map
+from course_utils.strategies.winner_map import winner_map
 
 winners = {pair: cell.winner() for pair, cell in cells.items()}
 ax = winner_map({pair: (first, lead.low > 0) for pair, (first, _, lead) in winners.items()},
@@ -596,7 +597,7 @@ claim("both dials of this lesson draw again in less than a fifth of a second", s
       timed=True, figure=f"{1000 * max(redraws):.0f} ms at most")
 
 # %% [markdown]
-# A larger map, 25 fields with sizes in between, is made by `python benchmarks/synthetic.py`, with the throughput of the stacks and the comparisons of two more worlds. Its figures are kept in `data/results/synthetic.json`. Or change `POINTS` and `RELATEDNESS` at the top.
+# A larger map, 25 fields with sizes in between, is made by `python3 course.py bench synthetic`, with the throughput of the stacks and the comparisons of two more worlds. Its figures are kept in `data/results/synthetic.json`. Or change `POINTS` and `RELATEDNESS` at the top.
 
 # %% tags=["quiz"]
 quiz("07-map")
@@ -615,7 +616,7 @@ def choose_and_report(val, test):
 
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("choose_and_report", choose_and_report)  # hint(…) helps; after a try, solution(…) shows one
 
@@ -647,7 +648,7 @@ check("paired_interval", paired_interval)
 # Practise on the seeds of this lesson as often as you like: `compare(arena, backbones, tuning, …)`. The contest itself runs on **fresh seeds**. If you change your entry after seeing the result, it has helped you to choose: move on to other seeds.
 
 # %%
-from course_utils.strategies import Strategy
+from course_utils.strategies.contest import Strategy
 
 arena = Task(points=150, relatedness=0.95)
 mine = Strategy("pretrained", ((1.0, (0.1, 0.3, 1.0)),))

@@ -32,11 +32,11 @@ from torchvision.models import get_model
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.claims import claim
-from course_utils.flowers import load_flowers
-from course_utils.runtime import seed_everything
+from course_utils.datasets import load_flowers
+from course_utils.device import seed_everything
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot, stages
 from course_utils.weights import available_weights
+from courseware.claims import claim
 
 os.environ.setdefault("COURSE_DEVICE", "cpu")  # the experiments are small: one device for all of them
 plots.use_style()
@@ -77,7 +77,7 @@ KIND = {"photos": "similar", "shifted photos": "different", "drawn flowers": "di
 # Within one size, all strategies make the same number of passes over the same photos. Each has its learning rate chosen beforehand on validation photos, keeps its best validation epoch, and sees the test photos once.
 
 # %%
-from course_utils.grid import read_grid
+from course_utils.strategies.grid import read_grid
 
 grid = read_grid()
 print(f"{len(grid.frame())} trained networks, seeds {list(grid.seeds)}")
@@ -107,7 +107,7 @@ claim("grid.difference is the interval of the differences by seed",
       figure=f"{mean_interval(by_seed):.3f}")
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import quiz
+from courseware.quiz import quiz
 
 quiz("08-grid")
 
@@ -212,7 +212,8 @@ claim("few and familiar: the head alone has the best mean; many and different: t
 # A recommendation is only as good as what stands behind it. `recommend` takes the nearest measured size and kind of picture, and names the **least costly** strategy among those that cannot be told from the best and whose mean is at most two points below it. It gives the figures, and says so when your question lies outside of what was measured.
 
 # %%
-from course_utils.guide import guide, recommend
+from course_utils.strategies.protocol import recommend
+from courseware.dials.guide import guide
 
 recommend(grid, 20, "photos")
 
@@ -738,7 +739,7 @@ claim("merged, one layer gives the same answers", torch.allclose(with_adapter, m
 # Convolutional networks have few linear layers, but many 1×1 convolutions. Such a convolution *is* a linear layer, applied at each place of the picture. `LowRank` does both, and `adapt` puts one beside every layer it can. (Larger kernels are linear layers on patches. Depthwise filters are left out: they hold too few numbers.)
 
 # %%
-from course_utils.low_rank import LowRank, adapt
+from course_utils.adapters import LowRank, adapt
 
 conv = nn.Conv2d(64, 32, 1)
 conv.load_state_dict({"weight": layer.weight[:, :, None, None], "bias": layer.bias})
@@ -753,7 +754,7 @@ LowRank(conv, rank=4)
 # Four ways to train the last quarter of our network: nothing there but the head, BatchNorm only, adapters of rank 4, or everything. We count what learns, and what a training step keeps in memory for the way back.
 
 # %%
-from course_utils.memory import saved_activation_bytes
+from course_utils.measure import saved_activation_bytes
 from course_utils.surgery import batchnorm_layers, count, unfreeze
 
 arms = {name: copy.deepcopy(start) for name in ("head only", "BatchNorm only", "low rank", "everything")}
@@ -935,7 +936,7 @@ def evaluate(model, batches):
     # end solution
 
 # %% tags=["self-check"]
-from course_utils.exercises.check import check, hint, solution
+from courseware.exercises import check
 
 check("evaluate", evaluate)  # hint(…) helps; after a try, solution(…) shows one
 

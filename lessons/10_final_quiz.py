@@ -21,7 +21,7 @@ QUESTIONS = 10
 # **Predict:** how many of the ten will be right at the first try? Say a number before you begin.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import final_quiz
+from courseware.quiz import final_quiz
 
 final_quiz(QUESTIONS)
 
@@ -41,7 +41,7 @@ for right in range(0, QUESTIONS + 1):
     print(f"{right:>3} of {QUESTIONS} right: {wilson(right, QUESTIONS)}")
 
 # %%
-from course_utils.claims import claim
+from courseware.claims import claim
 
 lower, higher = (wilson(round(share * QUESTIONS), QUESTIONS) for share in (0.6, 0.8))
 claim(
@@ -67,7 +67,7 @@ for share in (0.6, 0.8):
 # Every quiz and every exercise of the course, as far as you have come, with what to go over again.
 
 # %% tags=["quiz"]
-from course_utils.quiz.panel import progress
+from courseware.progress import progress
 
 progress()
 
@@ -76,7 +76,7 @@ progress()
 # A question in front, its answer on the back. Answer aloud before you turn a card over.
 
 # %% tags=["quiz"]
-from course_utils.quiz.show import recap
+from courseware.quiz import recap
 
 recap("01_loading_pretrained_models")
 
@@ -106,7 +106,7 @@ recap("08_which_strategy")
 # Sessions in Colab and Binder end, and your progress with them. `export_progress()` writes it to a file beside this notebook, to download; `import_progress()` takes it in again, here or on another machine. Importing twice counts nothing twice.
 #
 # ```python
-# from course_utils.quiz.panel import export_progress, import_progress
+# from courseware.progress.panel import export_progress, import_progress
 #
 # export_progress("my-progress.json")
 # ```

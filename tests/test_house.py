@@ -4,10 +4,10 @@ import re
 import subprocess
 from pathlib import Path
 
-import build_notebooks
 import pytest
-from assemble import launch_badges
-from lesson_source import (
+
+from tools.builder import build
+from tools.builder.lesson import (
     EXERCISE,
     PHOTOS,
     QUIZ,
@@ -16,7 +16,8 @@ from lesson_source import (
     read_course,
     tags,
 )
-from outputs import output_problems
+from tools.builder.notebook import launch_badges
+from tools.builder.outputs import output_problems
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -68,7 +69,7 @@ def test_the_readme_opens_the_first_lesson_where_the_course_is_published():
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_committed_notebook_is_fit_to_publish(notebook):
-    content = build_notebooks.read(notebook)
+    content = build.read(notebook)
     assert output_problems(content) == []
     for cell in content.cells:
         if PHOTOS in tags(cell):

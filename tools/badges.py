@@ -1,4 +1,4 @@
-"""Move the course to another repository: python tools/badges.py OWNER/NAME [--ref REF]
+"""Move the course to another repository: python -m tools.badges OWNER/NAME [--ref REF]
 
 Rewrites [tool.course] in pyproject.toml, every badge of README.md, and the launch badges, the
 links to files and the bootstrap cell of every notebook. Nothing is executed: outputs and their
@@ -12,10 +12,10 @@ import re
 import sys
 from pathlib import Path
 
-from assemble import bootstrap, launch_badges
-from build_notebooks import read, write
-from lesson_source import ROOT, Course, read_course, tags
-from navigation import github_file
+from tools.builder.build import read, write
+from tools.builder.lesson import ROOT, Course, read_course, tags
+from tools.builder.navigation import github_file
+from tools.builder.notebook import bootstrap, launch_badges
 
 # The addresses that name a repository (and a branch or tag): GitHub, Colab and Binder.
 _ADDRESS = re.compile(

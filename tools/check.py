@@ -1,4 +1,4 @@
-"""The whole test suite, stage by stage: python tools/check.py [--only STAGE]
+"""The whole test suite, stage by stage: python -m tools.check [--only STAGE]
 
 A failed stage does not stop the next. The exit code says whether all passed.
 """
@@ -14,8 +14,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from execute import TIMEOUT, kernel_env
-from lesson_source import ROOT
+from tools.builder.execute import TIMEOUT, kernel_env
+from tools.builder.lesson import ROOT
 
 # The stored outputs come from the photos. Run on drawn flowers, the cells that nbval compares word
 # for word also show that they do not depend on the pictures, and strict claims that they hold on
@@ -53,7 +53,7 @@ def stages() -> list[Stage]:
     drawn = kernel_env(COURSE_FLOWERS="rendered") | alone
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),
-        Stage("build", ["tools/build_notebooks.py", "--check"]),
+        Stage("build", ["-m", "tools.builder.build", "--check"]),
         Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons", *two, "loadfile"], alone),
         Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], drawn),
         Stage(

@@ -1,6 +1,6 @@
 """Run a lesson from the terminal: a copy with your values, its page, and its claims.
 
-``course.py run`` sets up the environment, then hands over: tools/run_lesson.py LESSON [NAME VALUE]…
+``course.py run`` sets up the environment, then runs python -m tools.run_lesson LESSON [NAME VALUE]…
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from lesson_names import UnknownLesson, find_lesson
+from tools.lesson_names import UnknownLesson, find_lesson
 
 ROOT = Path(__file__).resolve().parent.parent
 CLAIM = "application/vnd.course.claim+json"
@@ -122,7 +122,8 @@ def run_lesson(notebook: Path, values: dict, runs: Path) -> int:
         UsageError: the files cannot be written.
     """
     import nbformat
-    from lesson_page import write_page
+
+    from tools.lesson_page import write_page
 
     target = new_run(runs, notebook.stem)
     start = time.perf_counter()

@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from course_utils.runtime import cache_dir
+from course_utils.store.folders import cache_dir
 
 VERSION = "4.14.1"  # https://github.com/dequelabs/axe-core
 SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # of axe.min.js

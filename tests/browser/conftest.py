@@ -6,8 +6,9 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from lab_browser import chromium, find_chromium, jupyterlab
 from notebook_page import Tab
+
+from tools.lab.lab_browser import chromium, find_chromium, jupyterlab
 
 HERE = Path(__file__).parent
 

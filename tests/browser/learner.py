@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 import re
 
-from course_utils.quiz.grading import answer_key, grade
-from course_utils.quiz.payload import MESSAGES, feedback, shuffled
-from course_utils.quiz.text import markdown_html
+from courseware.quiz.grading import answer_key, grade
+from courseware.quiz.payload import MESSAGES, feedback, shuffled
+from courseware.text import markdown_html
 
 TYPES = ("single", "multi", "numeric", "predict", "order", "bug")
 VERDICTS = {

@@ -8,15 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from assemble import lesson_notebook
-from execute import TIMEOUT
-from lesson_source import ROOT, STEPPED, read_course, tags
 from nbformat.v4 import new_code_cell
 from notebook_page import Tab, opened, output_of, run, wait_until_done
 from slicing import sliced
 
+from tools.builder.execute import TIMEOUT
+from tools.builder.lesson import ROOT, STEPPED, read_course, tags
+from tools.builder.notebook import lesson_notebook
+
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
-# As tests/test_lessons.py has them, enough to run each line; and a map of four fields in lesson 07.
+# As test_lessons.py has them, enough to run each line; and a map of four fields in lesson 07.
 SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "POINTS": (20, 150), "RELATEDNESS": (0.5, 0.8)}
 # Notes when the learner moved a control, and when each picture that followed was laid out. Only
 # what comes after a drawing has begun counts: before that it is a picture of the setting before.

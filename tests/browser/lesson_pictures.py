@@ -15,14 +15,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT)]
 
-from build_notebooks import choose
-from lab_browser import chromium, jupyterlab
 from lesson_lab import SMALL, first_line, lab, show_step, step_through, turn_dial
 from notebook_page import THEMES, Tab, set_theme
 
-from course_utils.photos import find_photos
+from course_utils.datasets.photos import find_photos
+from tools.builder.build import choose
+from tools.lab.lab_browser import chromium, jupyterlab
 
 WIDTHS = (1300, 700)
 MOVES = 2  # of each control, from the first setting to the second

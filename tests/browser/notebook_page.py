@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from lab_browser import IS_IDLE, open_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from tools.lab.lab_browser import IS_IDLE, open_notebook
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -56,7 +57,7 @@ def first_cell(name: str):
     """The imports of every notebook here, and a progress file of its own."""
     return new_code_cell(
         f'import os, time\nos.environ["COURSE_PROGRESS"] = "{name}.json"\n'
-        "from course_utils.quiz.show import final_quiz, quiz, recap"
+        "from courseware.quiz import final_quiz, quiz, recap"
     )
 
 

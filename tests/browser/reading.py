@@ -6,11 +6,11 @@ import html
 
 import nbformat
 from learner import bare, text_of
-from quiz_cells import static_output
 
-from course_utils.quiz.bank import load_banks, questions_of
-from course_utils.quiz.payload import shuffled
-from course_utils.quiz.text import markdown_html
+from courseware.bank.questions import load_banks, questions_of
+from courseware.quiz.payload import shuffled
+from courseware.text import markdown_html
+from tools.builder.quiz_cells import static_output
 
 # What is read on the page is compared with the bank; typeset mathematics has glyphs of its own.
 QUESTIONS = [question for question in questions_of(load_banks()) if "$" not in str(question)]

@@ -13,12 +13,13 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
+sys.path[:0] = [str(ROOT)]
 
-from lab_browser import chromium, jupyterlab
 from notebook_page import THEMES, Tab, set_theme
 from PIL import Image
 from states import NAMES, SETS, all_states, bring_about, pictures
+
+from tools.lab.lab_browser import chromium, jupyterlab
 
 OUT = ROOT / "runs" / "screenshots" / "quiz"
 WIDTHS = (1300, 700)

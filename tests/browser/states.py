@@ -7,7 +7,7 @@ from pathlib import Path
 from learner import TYPES, click_answer, right, shown_in, wrong
 from notebook_page import opened, quiz_in, run
 
-from course_utils.quiz.bank import load_banks, questions_of
+from courseware.bank.questions import load_banks, questions_of
 
 QUESTIONS = questions_of(load_banks())
 LESSON = load_banks()[0].lesson

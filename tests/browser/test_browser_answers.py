@@ -16,7 +16,7 @@ from learner import (
 from notebook_page import opened, quiz_in, run, select
 from reading import QUESTIONS
 
-from course_utils.quiz.text import markdown_html
+from courseware.text import markdown_html
 
 OF_TYPE = {kind: [q for q in QUESTIONS if q.type == kind] for kind in TYPES}
 MOUSE = [questions[0] for questions in OF_TYPE.values()]

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from lesson_source import ROOT
+
+from tools.builder.lesson import ROOT
 
 SHEET = ROOT / "docs" / "cheat_sheet.html"
 

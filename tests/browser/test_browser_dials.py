@@ -6,15 +6,15 @@ import pytest
 from notebook_page import opened, run
 
 GUIDE = """
-from course_utils.grid import read_grid
-from course_utils.guide import guide
+from course_utils.strategies.grid import read_grid
+from courseware.dials.guide import guide
 
 guide(read_grid())
 """
 DIAL = """
 from ipywidgets import IntSlider, SelectionSlider
 
-from course_utils.explorers import explore
+from courseware.dials import explore
 
 explore(lambda a, b: f"drawn for {a} and {b}", a=SelectionSlider(options=[1, 2, 3]),
         b=SelectionSlider(options=["x", "y"], value="x"))

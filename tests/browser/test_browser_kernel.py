@@ -4,7 +4,7 @@ import pytest
 from learner import click_answer, right, tab_to, wrong
 from notebook_page import opened, quiz_in, run, select, wait_until_done
 
-from course_utils.quiz.bank import load_banks, questions_of
+from courseware.bank.questions import load_banks, questions_of
 
 QUESTIONS = [q for q in questions_of(load_banks()) if q.type == "single"][:5]
 LESSON = load_banks()[-1].lesson

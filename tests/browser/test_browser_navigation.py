@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import shutil
 
-import build_notebooks
 import pytest
-from assemble import lesson_notebook
-from headings import anchor, sections
-from lab_browser import jupyterlab, open_notebook
-from lesson_source import ROOT, read_course
-from quiz_cells import fill_quiz_cells
 
-from course_utils.ways import WAYS
+from courseware.ways import WAYS
+from tools.builder import build
+from tools.builder.headings import anchor, sections
+from tools.builder.lesson import ROOT, read_course
+from tools.builder.notebook import lesson_notebook
+from tools.builder.quiz_cells import fill_quiz_cells
+from tools.lab.lab_browser import jupyterlab, open_notebook
 
 LESSON = "04_feature_extraction"
 # The heading that a link led to: in which document, and how far below its upper edge.
@@ -44,10 +44,10 @@ def house(tmp_path_factory):
     for name in ("data/README.md", "docs/cheat_sheet.html"):
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, root / name)
-    for lesson in build_notebooks.choose([], ROOT / "lessons"):
+    for lesson in build.choose([], ROOT / "lessons"):
         notebook = lesson_notebook(lesson, read_course())
         fill_quiz_cells(notebook)
-        build_notebooks.write(notebook, root / "notebooks" / f"{lesson.stem}.ipynb")
+        build.write(notebook, root / "notebooks" / f"{lesson.stem}.ipynb")
     return root
 
 

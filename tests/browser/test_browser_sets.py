@@ -15,9 +15,9 @@ from learner import (
 )
 from notebook_page import heading, opened, quiz_in, run
 
-from course_utils.quiz.bank import find, load_banks, questions_of
-from course_utils.quiz.payload import answer_html
-from course_utils.quiz.text import markdown_html
+from courseware.bank.questions import find, load_banks, questions_of
+from courseware.quiz.payload import answer_html
+from courseware.text import markdown_html
 
 QUESTIONS = questions_of(load_banks())
 # A lesson with a heading that holds code, as that is Markdown in the bank and in the lesson.

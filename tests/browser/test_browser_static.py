@@ -5,7 +5,7 @@ from learner import bare, text_of
 from notebook_page import opened, output_of, quiz_in, run
 from reading import CALLS, LESSON, ONE_OF_EACH, QUESTIONS, check_readable, published_cells
 
-from course_utils.quiz.text import markdown_html
+from courseware.text import markdown_html
 
 TOO_WIDE = """() => [...document.querySelectorAll(".tlm-static, .tlm-static *")].filter(part =>
     part.scrollWidth > part.clientWidth + 1 && part.clientWidth > 0 && part.tagName !== "PRE"

@@ -17,8 +17,8 @@ from notebook_page import (
     sticks_out,
 )
 
-from course_utils.stepper.record import record
-from course_utils.stepper.static import static_html
+from courseware.stepper.record import record
+from courseware.stepper.static import static_html
 
 SNIPPET = """
 # Lines to step through: a loop and an error
@@ -35,7 +35,7 @@ def work(layer, x):  # a **layer** and `x`
 CALL = """
 import torch
 from torch import nn
-from course_utils.stepper.show import step_through
+from courseware.stepper import step_through
 
 step_through(work, nn.BatchNorm1d(20), torch.ones(4, 20))
 """

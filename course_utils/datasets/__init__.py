@@ -1,0 +1,5 @@
+"""The data sets of the course."""
+
+from course_utils.datasets.flowers import load_flowers, write_image_folder
+
+__all__ = ["load_flowers", "write_image_folder"]

@@ -1,0 +1,1 @@
+"""Flowers drawn by the course, for when photos cannot be had."""

@@ -1,0 +1,294 @@
+"""Look inside a network: filters, activation maps, features of every stage, and what changed.
+
+Functions return tensors; `plots` draws them. What excites a channel is found by `survey`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from course_utils.device import pick_device
+from course_utils.images import ImageSet
+from course_utils.store.cache import kept, key_of
+from course_utils.store.messages import progress
+from course_utils.surgery import stages
+
+
+def first_layer_filters(model: nn.Module) -> torch.Tensor:
+    """The first convolution's kernels as pictures: float32 [K, 3, h, w], each scaled to 0…1.
+
+    Each filter is scaled by its own extremes, so brightness cannot be compared between them.
+
+    Raises
+    ------
+    ValueError : no convolution on 3 input channels
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.in_channels == 3:
+            kernels = module.weight.detach().cpu()
+            low, high = (
+                kernels.amin(dim=(1, 2, 3), keepdim=True),
+                kernels.amax(dim=(1, 2, 3), keepdim=True),
+            )
+            return (kernels - low) / (high - low).clamp_min(1e-12)
+    raise ValueError(f"{type(model).__name__} has no convolution that reads 3 channels")
+
+
+@torch.no_grad()
+def activations(
+    model: nn.Module, images: torch.Tensor, modules: Mapping[str, nn.Module]
+) -> dict[str, torch.Tensor]:
+    """Outputs of chosen modules in one forward pass, in eval mode.
+
+    Parameters
+    ----------
+    images : normalised float32 [N, 3, H, W]
+    modules : name → a module of ``model``, for example from `stages`
+
+    Returns
+    -------
+    name → tensor as the module gave it, on the CPU: [N, C, h, w] for a convolutional stage
+    """
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(name):
+        def hook(module, inputs, output):
+            # clone: an in-place activation after this module would overwrite what we keep
+            seen[name] = output.detach().float().cpu().clone()
+
+        return hook
+
+    hooks = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
+    try:
+        model.eval()(images.to(next(model.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def pooled(maps: torch.Tensor) -> torch.Tensor:
+    """Mean over positions: [N, C, h, w] or [N, tokens, C] → float32 [N, C].
+
+    Raises
+    ------
+    ValueError : another number of dimensions
+    """
+    if maps.ndim == 4:
+        return maps.mean(dim=(2, 3))
+    if maps.ndim == 3:
+        return maps.mean(dim=1)
+    raise ValueError(f"got {tuple(maps.shape)}; expected [N, C, h, w] or [N, tokens, C]")
+
+
+@torch.no_grad()
+def stage_features(
+    model: nn.Module,
+    images: ImageSet,
+    *,
+    names: list[str] | None = None,
+    batch_size: int = 16,
+    device=None,
+) -> dict[str, torch.Tensor]:
+    """Each stage's output averaged over positions: stage → float32 [N, C], one pass for all.
+
+    Parameters
+    ----------
+    names : stages to keep (None: all of `stages`)
+    """
+    device = pick_device(device)
+    model.to(device, memory_format=torch.channels_last).eval()
+    chosen = {n: m for n, m in stages(model).items() if names is None or n in names}
+    rows: dict[str, list[torch.Tensor]] = {name: [] for name in chosen}
+    steps = -(-len(images) // batch_size)
+    for batch, _ in progress(images.batches(batch_size, device=device), "stages", total=steps):
+        for name, maps in activations(model, batch, chosen).items():
+            rows[name].append(pooled(maps))
+    return {name: torch.cat(parts) for name, parts in rows.items()}
+
+
+def cka(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Linear centred kernel alignment of two feature matrices [N, D1] and [N, D2], in 0…1.
+
+    1 means the same up to rotation and scale.
+
+    Raises
+    ------
+    ValueError : different N, or not two-dimensional
+
+    Source: Kornblith et al. 2019, https://arxiv.org/abs/1905.00414
+    """
+    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
+        raise ValueError(f"got {tuple(x.shape)} and {tuple(y.shape)}; expected [N, D1] and [N, D2]")
+    x, y = (z.double() - z.double().mean(dim=0) for z in (x, y))
+    # float64: the squared norms of thousands of products lose digits in float32
+    shared = (y.T @ x).square().sum()
+    return (shared / ((x.T @ x).norm() * (y.T @ y).norm())).item()
+
+
+def weight_drift(before: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, float]:
+    """Relative change ‖after - before‖ / ‖before‖ of each stage's parameters.
+
+    ``before`` is a `surgery.snapshot` of the same architecture. A stage whose parameters were all
+    zero gives infinity once they move.
+    """
+    drift = {}
+    for stage, module in stages(model).items():
+        names = [f"{stage}.{name}" for name, _ in module.named_parameters()]
+        old = torch.cat([before[n].flatten().float().cpu() for n in names])
+        new = torch.cat([p.detach().flatten().float().cpu() for p in module.parameters()])
+        drift[stage] = ((new - old).norm() / old.norm()).item()
+    return drift
+
+
+_REAL, _WHOLE = torch.float32, torch.int32
+_VERSION = "survey 1"  # part of the key on disk: change it with what is noted
+
+
+@dataclass(frozen=True)
+class Responses:
+    """How one module's C channels answered N images, on the CPU.
+
+    means : float32 [N, C], averages over positions
+    best : int64 [K, C], the K images that each channel answers most strongly, strongest first,
+        among equals those with the higher average
+    places : int64 [K, C], the strongest position in each of them: row · width + column
+    side : (height, width) of the module's maps
+    """
+
+    means: torch.Tensor
+    best: torch.Tensor
+    places: torch.Tensor
+    side: tuple[int, int]
+
+
+def survey(
+    model: nn.Module,
+    images: ImageSet,
+    modules: Mapping[str, nn.Module] | None = None,
+    *,
+    best: int = 24,
+    batch_size: int = 16,
+    device: str | torch.device | None = None,
+    cache: bool = False,
+) -> dict[str, Responses]:
+    """Name → `Responses` of each module, from one pass over all images, in eval mode.
+
+    Parameters
+    ----------
+    modules : name → module of ``model`` that gives maps [N, C, h, w] (None: all of `stages`)
+    best : how many images to note for each channel, or all if there are fewer
+    cache : keep the result on disk under a hash of weights, pixels and modules, and read it from
+        there next time. A changed weight, image or module is a new entry
+
+    Raises
+    ------
+    ValueError : no images; a module that is no part of ``model`` or gives no maps
+    """
+    modules = dict(stages(model) if modules is None else modules)
+    paths = {id(module): path for path, module in model.named_modules()}
+    foreign = [name for name, module in modules.items() if id(module) not in paths]
+    if foreign or len(images) == 0:
+        what = f"{foreign}, not in {type(model).__name__}" if foreign else "an empty ImageSet"
+        raise ValueError(f"got {what}; expected modules of the model, and at least one image")
+
+    def run() -> dict[str, dict]:
+        return _run(model, images, modules, best, batch_size, pick_device(device))
+
+    if not cache:
+        found = run()
+    else:
+        places = [f"{name}={paths[id(module)]}" for name, module in modules.items()]
+        key = key_of(model, images.images, [_VERSION, f"best {best}", *places])
+        found = kept(f"survey/{key}.kept", run, lambda read: list(read) == list(modules))
+    return {name: Responses(**parts) for name, parts in found.items()}
+
+
+@torch.no_grad()
+def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
+    model.to(device, memory_format=torch.channels_last).eval()
+    noted: dict[str, tuple[torch.Tensor, ...]] = {}
+    sides: dict[str, tuple[int, int]] = {}
+    done = 0
+
+    def note(name: str):
+        def hook(module, inputs, output) -> None:
+            if output.ndim != 4:
+                shape = tuple(output.shape)
+                raise ValueError(f"{name} gives {shape}; expected maps [N, C, h, w]")
+            if name not in noted:
+                # Whole tables at once: thousands of small tensors that stay between large ones
+                # that go would keep the allocator from using that memory again.
+                table = len(images), output.shape[1]
+                noted[name] = tuple(torch.empty(table, dtype=d) for d in (_REAL, _REAL, _WHOLE))
+                sides[name] = tuple(output.shape[2:])
+            # At once, for an in-place activation after this module would overwrite its output.
+            rows = slice(done, done + len(output))
+            for table, part in zip(noted[name], _answers(output), strict=True):
+                table[rows] = part
+
+        return hook
+
+    hooks = [module.register_forward_hook(note(name)) for name, module in modules.items()]
+    try:
+        steps = -(-len(images) // batch_size)
+        for batch, _ in progress(images.batches(batch_size, device=device), "survey", total=steps):
+            model(batch)
+            done += len(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: _summary(*tables, best, sides[name]) for name, tables in noted.items()}
+
+
+def _answers(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Averages, peaks and the peaks' places, [B, C] each."""
+    return maps.mean(dim=(2, 3)), *maps.flatten(2).max(dim=2)
+
+
+def _summary(means, peaks, places, best: int, side: tuple[int, int]) -> dict:
+    # Where an activation is capped (ReLU6) many images share a peak: the higher average goes first.
+    order = means.argsort(dim=0, descending=True, stable=True)
+    again = peaks.gather(0, order).argsort(dim=0, descending=True, stable=True)
+    strongest = order.gather(0, again)[:best]
+    return vars(Responses(means, strongest, places.gather(0, strongest).long(), side))
+
+
+def top_patches(
+    images: ImageSet, seen: Responses, channels: Sequence[int], *, k: int = 6, patch: int = 48
+) -> torch.Tensor:
+    """The patches that excite each channel most: uint8 [len(channels), k, 3, patch, patch].
+
+    An image gives at most one patch a channel. A patch is cut around the strongest position
+    (moved inwards at the border); its size is yours to choose, the true receptive field is larger
+    in deep layers.
+
+    Parameters
+    ----------
+    images : the square images of the `survey` that gave ``seen``, in the same order
+    channels : numbers of the module's channels
+
+    Raises
+    ------
+    ValueError : other images than were surveyed, more patches wanted than the survey noted, or
+    patches larger than the images
+
+    Source: Zeiler & Fergus 2014, https://arxiv.org/abs/1311.2901 (patches of highest activation).
+    """
+    size = images.images.shape[-1]
+    if len(images) != len(seen.means):
+        raise ValueError(f"got {len(images)} images; {len(seen.means)} were surveyed: give those")
+    if k > len(seen.best) or patch > size:
+        noted = f"the survey noted {len(seen.best)} images of {size} px a channel"
+        raise ValueError(f"got {k=}, {patch=}; {noted}: ask it for more with best=")
+    best, place = seen.best[:k, channels].T, seen.places[:k, channels].T  # [channels, k]
+    height, width = seen.side
+    rows = ((place // width + 0.5) * size / height - patch / 2).long().clamp(0, size - patch)
+    columns = ((place % width + 0.5) * size / width - patch / 2).long().clamp(0, size - patch)
+    corners = zip(best.flatten(), rows.flatten(), columns.flatten(), strict=True)
+    cut = [images.images[n, :, y : y + patch, x : x + patch] for n, y, x in corners]
+    return torch.stack(cut).unflatten(0, (len(channels), k))

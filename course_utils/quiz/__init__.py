@@ -1,1 +1,0 @@
-"""Quizzes: the bank of questions, grading, progress, and what the learner sees."""

@@ -1,1 +1,0 @@
-"""Step through a few lines of code: what each of them changed, as it really ran."""

@@ -1,0 +1,1 @@
+"""Files, folders, network and messages: what the course needs of the machine."""

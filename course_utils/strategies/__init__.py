@@ -1,0 +1,1 @@
+"""Strategies of transfer learning compared: in a synthetic world, and on pictures."""

@@ -1,0 +1,1 @@
+"""The questions and exercises of the course, read from YAML."""

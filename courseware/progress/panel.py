@@ -1,0 +1,225 @@
+"""The learner's progress on show: in a terminal, in a notebook, and carried from one to another."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from courseware.progress.overview import Again, Overview, Row, overview
+from courseware.progress.store import Progress, my_progress
+
+CELLS = 12  # of a bar of characters
+TAKE_ALONG = (
+    "Binder and Colab forget it when a session ends: export_progress() writes it to a file that "
+    "you can download, import_progress() takes that in again."
+)
+
+
+class Panel:
+    """An `Overview`, readable in a terminal and in a notebook, light or dark.
+
+    Parameters
+    ----------
+    kept : a sentence that says where it is kept
+    warning : what is amiss with that file, if anything is
+    """
+
+    def __init__(self, shown: Overview, kept: str, warning: str = "") -> None:
+        self.shown, self.kept, self.warning = shown, kept, warning
+
+    def headline(self) -> str:
+        """One sentence that says it all, or that invites to begin."""
+        total, shown = self.shown.total, self.shown
+        if not shown.begun:
+            return (
+                f"{_number(total('total'), 'question', 'questions')} and "
+                f"{_number(total('exercises'), 'exercise', 'exercises')} wait for you. A wrong "
+                "answer costs nothing: it says why it is wrong, and this panel keeps the place to "
+                "go back to."
+            )
+        return (
+            f"{total('right')} of {total('total')} questions right, {total('solved')} of "
+            f"{total('exercises')} exercises solved, {_number(total('hints'), 'hint', 'hints')} "
+            "used."
+        )
+
+    def notes(self) -> list[str]:
+        """The lines below the tables."""
+        notes = [self.kept]
+        if self.shown.final:
+            notes.insert(0, "Last final quiz, {}: {} of {} right.".format(*self.shown.final))
+        return notes + ([f"▲ {self.warning}"] if self.warning else [])
+
+    def __str__(self) -> str:
+        shown = self.shown
+        lines = ["Your progress", self.headline(), "", *_text_rows(shown.lessons), ""]
+        if shown.begun:
+            lines += ["By concept", *_text_rows(shown.concepts), ""]
+        if shown.again:
+            lines.append("Go over again")
+            lines += [f"  {_place(again)}: {', '.join(again.what)}" for again in shown.again]
+            lines.append("")
+        return "\n".join(lines + self.notes())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        # No CSS variable and no colour of our own: JupyterLab strips styles with var() from a
+        # notebook it does not trust yet, and the text's own colour reads in every theme.
+        shown = self.shown
+        parts = [f"<div><b>Your progress.</b> {html.escape(self.headline())}</div>"]
+        parts.append(_table("lesson", shown.lessons))
+        if shown.again:
+            items = "".join(f"<li>{_place_html(again)}</li>" for again in shown.again)
+            parts.append(f'<div><b>Go over again</b><ul style="margin:.2em 0">{items}</ul></div>')
+        folded = _table("concept", shown.concepts)
+        parts.append(f'<details style="margin:.4em 0"><summary>By concept</summary>{folded}'
+                     "</details>")  # fmt: skip
+        parts += [f"<div>{html.escape(note)}</div>" for note in self.notes()]
+        style = (
+            "max-width:60em;padding:.6em .9em;margin:4px 0;line-height:1.5;border:1px solid #888"
+        )
+        return f'<div style="{style}">{"".join(parts)}</div>'
+
+
+def _text_rows(rows: Sequence[Row]) -> list[str]:
+    width = max((len(row.title) for row in rows), default=0)
+    lines = []
+    for row in rows:
+        full, tried = (CELLS * n // max(row.total, 1) for n in (row.right, row.answered))
+        bar = "█" * full + "▒" * (tried - full) + "·" * (CELLS - tried) if row.total else ""
+        told = [_told_questions(row)] if row.total else []
+        told += [f"{row.solved} of {row.exercises} solved"] if row.exercises else []
+        told += [_number(row.hints, "hint", "hints")] if row.hints else []
+        lines.append(f"  {row.title:{width}}  {bar:{CELLS}}  {'; '.join(told)}")
+    return lines
+
+
+def _told_questions(row: Row) -> str:
+    unsettled = row.answered - row.right
+    return f"{row.right} of {row.total} right" + (f", {unsettled} not yet" if unsettled else "")
+
+
+def _place(again: Again) -> str:
+    section = again.section.replace("`", "").replace("*", "")
+    return f"{again.lesson.title}, “{section}”" if section else again.lesson.title
+
+
+def _place_html(again: Again) -> str:
+    # JupyterLab's name of a heading: its text, with a hyphen for each space, and without any %….
+    section = again.section.replace("`", "").replace("*", "").replace(" ", "-")
+    address = f"{again.lesson.key}.ipynb" + (f"#{html.escape(section)}" if section else "")
+    return f'<a href="{address}">{html.escape(_place(again))}</a>: ' + html.escape(
+        ", ".join(again.what)
+    )
+
+
+def _table(kind: str, rows: Sequence[Row]) -> str:
+    style = "text-align:left;padding:.25em .9em .25em 0"
+    tasks = any(row.exercises for row in rows)
+    heads = f'<th scope="col" style="{style}">{kind}</th>'
+    heads += f'<th scope="colgroup" colspan="2" style="{style}">questions</th>'
+    heads += f'<th scope="col" style="{style}">exercises solved</th>' * tasks
+    heads += f'<th scope="col" style="{style}">hints</th>'
+    body = ""
+    for row in rows:
+        name = html.escape(row.title)
+        if kind == "lesson":
+            name = f'<a href="{row.key}.ipynb">{name}</a>'
+        cells = [_bar(row), _told_questions(row)] if row.total else ["", "–"]
+        cells += [f"{row.solved} of {row.exercises}" if row.exercises else "–"] * tasks
+        body += (
+            f'<tr><th scope="row" style="{style};font-weight:normal;white-space:normal">{name}</th>'
+        )
+        body += "".join(f'<td style="{style}">{cell}</td>' for cell in cells)
+        body += f'<td style="{style}">{row.hints}</td>'
+        body += "</tr>"
+    return (
+        '<table style="border-collapse:collapse;margin:.4em 0;white-space:nowrap">'
+        f"<thead><tr>{heads}</tr></thead>"
+        f"<tbody>{body}</tbody></table>"
+    )
+
+
+def _bar(row: Row, width: float = 6) -> str:
+    """A bar without text: the words beside it say the same to who does not see it.
+
+    It is made of borders, which without a colour take the text's; a background cannot name that
+    colour in a notebook that JupyterLab does not trust.
+    """
+    parts = ((row.right, 1), (row.answered - row.right, 0.35))
+    spans = "".join(
+        f'<span style="display:inline-block;height:.6em;opacity:{strength};'
+        f'border-left:{width * count / row.total:.2f}em solid"></span>'
+        for count, strength in parts
+        if count
+    )
+    return (
+        f'<span style="display:inline-block;width:{width}em;height:.6em;line-height:0;'
+        f'border:1px solid #888;white-space:nowrap">{spans}</span>'
+    )
+
+
+def panel_of(store: Progress, kept: str) -> Panel:
+    """The panel of what a store knows, against the questions and exercises of the course."""
+    from courseware.bank.exercises import load_exercises
+    from courseware.bank.questions import load_banks
+
+    shown = overview(load_banks(), load_exercises(), store.read())
+    return Panel(shown, kept, store.warning)
+
+
+def progress(store: Progress | None = None) -> Panel:
+    """The learner's progress over all lessons, to end a cell with."""
+    store = store or my_progress()
+    # Not the folder: a notebook's output may be shown to others.
+    return panel_of(store, f"Kept in {store.path.name} on this machine. {TAKE_ALONG}")
+
+
+def export_progress(path: Path | str = "my-progress.json") -> None:
+    """Write the learner's progress to a file, and say so.
+
+    Raises
+    ------
+    ProgressError : the file cannot be written, or holds something that would be lost
+    """
+    print(exported(my_progress(), path))
+
+
+def import_progress(path: Path | str = "my-progress.json") -> None:
+    """Take in what `export_progress` wrote, in another session or on another machine.
+
+    Nothing is lost and nothing counted twice, however often it is called.
+
+    Raises
+    ------
+    ProgressError : there is no such file, or it holds no progress
+    """
+    print(imported(my_progress(), path))
+
+
+def exported(store: Progress, path: Path | str) -> str:
+    """Export, and the sentence that says what was written."""
+    return _told(f"Saved {_amount(store.export_to(path))} in {path}.", store)
+
+
+def imported(store: Progress, path: Path | str) -> str:
+    """Import, and the sentence that says what was taken in."""
+    return _told(f"Took in {_amount(store.import_from(path))} from {path}.", store)
+
+
+def _told(sentence: str, store: Progress) -> str:
+    return f"{sentence}\n▲ {store.warning}" if store.warning else sentence
+
+
+def _amount(document: dict) -> str:
+    names = {"questions": "question", "exercises": "exercise"}
+    amounts = [_number(len(document[many]), one, many) for many, one in names.items()]
+    if document["finals"]:
+        amounts.append(_number(len(document["finals"]), "final quiz", "final quizzes"))
+    return ", ".join(amounts[:-1]) + " and " + amounts[-1]
+
+
+def _number(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"

@@ -1,0 +1,92 @@
+"""The live quiz: an anywidget that grades in the browser and reports to the progress file.
+
+Feedback does not wait for the kernel, which may be training. What was answered travels as messages,
+not as traits: traits that change quickly are merged on their way, and a try would be lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from courseware.quiz.payload import MESSAGES
+
+HERE = Path(__file__).parent
+# One module for the browser, in an order in which every part finds what it uses.
+PARTS = ["../front/dom", "grading", "inputs", "question", "final"]
+PARTS += ["set", "recap", "outbox", "widget"]
+LOOKS = ["../front/theme.css", "widget.css"]  # what quiz and stepper share, then the widget's own
+
+
+def module_source() -> str:
+    """The JavaScript of the widget as one module."""
+    return "\n".join((HERE / f"{name}.mjs").read_text(encoding="utf-8") for name in PARTS)
+
+
+class QuizWidget(anywidget.AnyWidget):
+    """Questions on screen.
+
+    Parameters
+    ----------
+    questions : list of `payload.payload`
+    progress : a `progress.Progress`, where answers go and where earlier ones come from
+    mode : "quiz", "final" (with a result at the end) or "recap" (cards to turn over)
+    title : shown above a set
+    """
+
+    _esm = module_source()
+    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in LOOKS)
+    questions = traitlets.List().tag(sync=True)
+    records = traitlets.Dict().tag(sync=True)
+    saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending
+    messages = traitlets.Dict(MESSAGES).tag(sync=True)
+    mode = traitlets.Unicode("quiz").tag(sync=True)
+    title = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, questions: list[dict], progress, mode: str = "quiz", title: str = ""
+    ) -> None:
+        self._progress = progress
+        self._ids = [question["id"] for question in questions]
+        # All at once: the front end may start from the first state that it gets.
+        super().__init__(questions=questions, mode=mode, title=title, **self._so_far())
+        self.on_msg(self._receive)
+
+    def _repr_mimebundle_(self, **kwargs):
+        """Without words: where no widget can be, the static version stands before it."""
+        data, metadata = super()._repr_mimebundle_(**kwargs)
+        return data | {"text/plain": ""}, metadata
+
+    def _so_far(self) -> dict:
+        """What is known of these questions, for a page that starts, or is loaded anew."""
+        known = self._progress.read()["questions"]
+        records = {name: known[name] for name in self._ids if name in known}
+        return {"records": records, "saved": self._progress.handled[-200:]}
+
+    def _receive(self, _, content: dict, buffers) -> None:
+        """Save what the browser sent, and tell it so: until then it keeps a copy.
+
+        A message can come twice, from a page that was loaded anew or from a second quiz with the
+        same question. It counts once.
+        """
+        if content["key"] not in self._progress.handled:
+            save(self._progress, content)
+            self._progress.handled.append(content["key"])
+            for name, value in self._so_far().items():
+                self.set_trait(name, value)
+        self.send({"saved": content["key"], "warning": self._progress.warning or ""})
+
+
+def save(progress, content: dict) -> None:
+    """Put one message of the browser into the progress file."""
+    question = content["question"]
+    if content["what"] == "final":
+        progress.final(list(content["scores"]), content["scores"])
+        return
+    seen = {"hints": content["hints"], "steps": content["steps"]}
+    if content["what"] == "answer":
+        progress.answer(question, status=content["status"], score=content["score"], **seen)
+    else:
+        progress.hint(question, **seen)

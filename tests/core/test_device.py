@@ -1,0 +1,63 @@
+"""The device that is picked, and seeds."""
+
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from course_utils import device
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    for name in (
+        "COURSE_CACHE_DIR COURSE_DEVICE COURSE_OFFLINE COLAB_RELEASE_TAG BINDER_SERVICE_HOST "
+        "BINDER_LAUNCH_HOST TQDM_DISABLE http_proxy https_proxy all_proxy no_proxy "
+        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
+    ).split():
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_pick_device_order(monkeypatch):
+    assert device.pick_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert device.pick_device() == torch.device("cpu")
+    assert device.pick_device("cuda") == torch.device("cuda")
+    monkeypatch.delenv("COURSE_DEVICE")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device.pick_device() == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.pick_device() == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert device.pick_device() == torch.device("cpu")
+
+
+def test_pick_device_refuses_what_is_not_there(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'cuda'.*finds none"):
+        device.pick_device("cuda")
+    with pytest.raises(ValueError, match="Unknown device 'gpu'"):
+        device.pick_device("gpu")
+
+
+def test_seed_everything_repeats_all_three_generators():
+    def draw():
+        device.seed_everything(7)
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    assert draw() == draw()
+    device.seed_everything(8)
+    assert torch.rand(1).item() != draw()[2]
+
+
+def test_device_imports_nothing_else_of_the_course():
+    code = (
+        "import sys, course_utils.device; "
+        "print(sorted(m for m in sys.modules if m.startswith('course_utils.')))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "['course_utils.device']"

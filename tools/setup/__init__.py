@@ -1,0 +1,1 @@
+"""The first start: an environment with all that the course needs."""
