@@ -6,25 +6,16 @@ Each file is decoded once. uint8 keeps 1,200 images of 128 px in 59 MB; as float
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
-
-from course_utils.store.messages import progress
 
 # Of ImageNet's training images, RGB in 0..1; torchvision's classification weights expect them:
 # https://docs.pytorch.org/vision/stable/models.html
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-RESIZE_RATIO = 256 / 224  # ImageNet's usual evaluation crop: shorter side 256, centre 224
-RECIPE = "shorter-side-256/224-bilinear-v1"  # goes into the names of caches; change it with decode
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,55 +179,3 @@ def normalize(
     # subtraction and the second division would each allocate another tensor of that size.
     result = images.to(torch.float32, memory_format=torch.channels_last)
     return result.mul_(scale).add_(shift.view(1, 3, 1, 1))
-
-
-def decode(paths: Sequence[str | Path], size: int, *, workers: int | None = None) -> Tensor:
-    """Read image files: uint8 [N, 3, size, size], RGB.
-
-    Recipe: turn as EXIF says, resize the shorter side to size * 256/224 (bilinear with
-    antialiasing, as torchvision's weights do), cut out the centre. On the 200 validation photos at
-    128 px a linear probe on MobileNetV2 features got 85 % so, and 82 % with the shorter side
-    resized to 128: the crop leaves out borders that say little about the flower.
-
-    Parameters
-    ----------
-    paths : image files of any format Pillow reads
-    size : side of the square in pixels
-    workers : threads (default: one a core, at most 8); Pillow releases Python's lock in its C code
-
-    Raises
-    ------
-    FileNotFoundError, ValueError : a file is missing or is no readable image; its path is named
-    """
-    if size < 1:
-        raise ValueError(f"size is {size}; expected at least 1 pixel")
-    paths = [Path(path) for path in paths]
-    images = np.empty((len(paths), 3, size, size), dtype=np.uint8)
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        decoded = pool.map(_decode_one, paths, [size] * len(paths))
-        for i, image in enumerate(progress(decoded, "decoding", total=len(paths))):
-            images[i] = image
-    return torch.from_numpy(images)
-
-
-def _decode_one(path: Path, size: int) -> np.ndarray:
-    """One file as uint8 [3, size, size]."""
-    shorter = round(size * RESIZE_RATIO)
-    try:
-        with Image.open(path) as image:
-            # A camera's JPEG is decoded at 1/2, 1/4 or 1/8 of its size: 0.02 s instead of 0.5 s for
-            # 12 megapixels, 0.5 grey levels apart. Twice the size that is needed stays, so a photo
-            # with a shorter side below 4 * shorter comes out the same to the last bit.
-            image.draft(None, (2 * shorter, 2 * shorter))
-            image = ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"no such image: {path}") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(
-            f"{path} cannot be read as an image ({error}): remove it or replace it"
-        ) from error
-    ratio = shorter / min(image.size)
-    width, height = (max(shorter, round(side * ratio)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = (width - size) // 2, (height - size) // 2
-    return np.asarray(image.crop((left, top, left + size, top + size))).transpose(2, 0, 1)

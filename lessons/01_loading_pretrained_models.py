@@ -661,7 +661,7 @@ with torch.no_grad():
 
 # %%
 from course_utils.datasets import write_image_folder
-from course_utils.images import decode
+from course_utils.datasets.pictures import decode
 
 folder = Path(tempfile.mkdtemp())
 write_image_folder({"1-train": train, "2-val": val}, folder)

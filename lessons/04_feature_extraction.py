@@ -35,8 +35,8 @@ from torchvision.models import get_model
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.datasets import load_flowers, write_image_folder
+from course_utils.datasets.pictures import RESIZE_RATIO
 from course_utils.device import seed_everything
-from course_utils.images import RESIZE_RATIO
 from course_utils.measure import stopwatch
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot
 from course_utils.weights import available_weights, course_weights
@@ -248,7 +248,7 @@ quiz("04-caching")
 # Fairness first: the frozen loop started from decoded photos, so there we compare from decoded photos. The tutorial's loop decodes as it goes, so there the cached loop pays for its decoding too.
 
 # %% alt="Bars in seconds: the tutorial's loop, the frozen one, the cached one with decoding and its one pass, and the part of it that trains the head"
-from course_utils.images import decode
+from course_utils.datasets.pictures import decode
 
 files = [path for path, _ in train_folder.samples + val_folder.samples]
 with stopwatch() as decoding:

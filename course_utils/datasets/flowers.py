@@ -25,7 +25,8 @@ from course_utils.datasets.photos import (
     read_list,
     verified,
 )
-from course_utils.images import RECIPE, ImageSet, decode
+from course_utils.datasets.pictures import RECIPE, decode
+from course_utils.images import ImageSet
 from course_utils.store import folders, messages
 
 SPLITS = ("train", "val", "test")

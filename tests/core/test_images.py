@@ -1,13 +1,10 @@
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from course_utils.images import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     ImageSet,
-    decode,
     index_batches,
     normalize,
     per_class_index,
@@ -117,57 +114,3 @@ def test_per_class_says_how_many_there_are(small):
         small.per_class(6)
     with pytest.raises(ValueError, match="at least 1"):
         small.per_class(0)
-
-
-def test_decode_gives_rgb_squares_whatever_comes(tmp_path):
-    for i, (mode, size) in enumerate([("RGB", (90, 40)), ("L", (40, 90)), ("RGBA", (33, 33))]):
-        Image.new(mode, size, 200).save(tmp_path / f"{i}.png")
-    Image.new("CMYK", (50, 70), (0, 255, 255, 0)).save(tmp_path / "3.jpg")
-    got = decode(sorted(tmp_path.iterdir()), 32)
-    assert got.shape == (4, 3, 32, 32) and got.dtype == torch.uint8
-    assert (got[1] == 200).all()
-    red = got[3].float().mean((1, 2))
-    assert red[0] > 200 and red[1] < 60
-
-
-def test_decode_crops_the_centre(tmp_path):
-    pixels = np.zeros((64, 192, 3), np.uint8)
-    pixels[:, 64:128] = 255
-    Image.fromarray(pixels).save(tmp_path / "wide.png")
-    assert decode([tmp_path / "wide.png"], 32).float().mean() > 254
-
-
-def test_decode_turns_as_exif_says(tmp_path):
-    pixels = np.zeros((64, 64, 3), np.uint8)
-    pixels[:32] = 255  # upper half white
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by 90 degrees clockwise: white ends on the right
-    Image.fromarray(pixels).save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    image = decode([tmp_path / "turned.jpg"], 32)[0].float()
-    assert image[:, :, :12].mean() < 20 and image[:, :, -12:].mean() > 235
-
-
-def test_decode_keeps_the_order_with_many_threads(tmp_path):
-    paths = [tmp_path / f"{i}.png" for i in range(40)]
-    for i, path in enumerate(paths):
-        Image.new("RGB", (20 + 5 * (i % 7), 30), (i * 6,) * 3).save(path)
-    got = decode(paths, 16, workers=5)
-    assert got[:, 0, 0, 0].tolist() == [i * 6 for i in range(40)]
-
-
-def test_decode_names_the_broken_file(tmp_path):
-    Image.new("RGB", (200, 200), "red").save(tmp_path / "good.jpg")
-    content = (tmp_path / "good.jpg").read_bytes()
-    (tmp_path / "half.jpg").write_bytes(content[: len(content) // 2])
-    (tmp_path / "text.jpg").write_text("not an image")
-    for name in ("half.jpg", "text.jpg"):
-        with pytest.raises(ValueError, match=name):
-            decode([tmp_path / "good.jpg", tmp_path / name], 16)
-    with pytest.raises(FileNotFoundError, match="absent.jpg"):
-        decode([tmp_path / "absent.jpg"], 16)
-
-
-def test_decode_of_nothing_and_of_no_size(tmp_path):
-    assert decode([], 8).shape == (0, 3, 8, 8)
-    with pytest.raises(ValueError, match="at least 1 pixel"):
-        decode([], 0)
