@@ -19,6 +19,7 @@ from course_utils import weights
 from course_utils.datasets import photos
 from course_utils.device import pick_device
 from course_utils.store import folders
+from course_utils.store.threads import cores
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 GB = 10**9
@@ -128,7 +129,8 @@ def _device() -> Check:
         return Check("Device", "ok", torch.cuda.get_device_name(device))
     if device.type == "mps":
         return Check("Device", "ok", "Apple GPU (MPS)")
-    return Check("Device", "ok", f"CPU, {torch.get_num_threads()} threads: all the course needs")
+    computing = f"CPU, {torch.get_num_threads()} of {cores()} cores"
+    return Check("Device", "ok", f"{computing}: all the course needs")
 
 
 def _memory() -> Check:

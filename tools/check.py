@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from course_utils.store import threads
 from tools.builder.execute import TIMEOUT, kernel_env
 from tools.builder.lesson import ROOT
 
@@ -49,7 +50,7 @@ def stages() -> list[Stage]:
     # Two processes with one thread each do more than one with two: half of a lesson is code that
     # one thread runs. Not more than two, for a lesson takes up to 1.5 GB.
     two = ["-n", str(min(2, os.cpu_count() or 1)), "--dist"]
-    alone = {"OMP_NUM_THREADS": "1"}
+    alone = threads.environment(processes=2)
     drawn = kernel_env(COURSE_FLOWERS="rendered") | alone
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),

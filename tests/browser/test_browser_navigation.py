@@ -122,7 +122,7 @@ def test_folded_cells_show_the_line_that_says_what_they_are(page):
     page.evaluate(OPEN, f"notebooks/{LESSON}.ipynb")
     lines = shown(page, ".jp-InputPlaceholder").all_inner_texts()
     lines = [line.strip().removesuffix("…").strip() for line in lines]
-    assert lines[0].startswith("# Colab only: fetch the course")
+    assert lines[0].startswith("# Start: fetch the course")
     assert len(lines) > 5
     for line in lines[1:]:
         kinds = ("Question", "Quiz", "Dial", "Lines to step through", "Step through")

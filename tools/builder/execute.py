@@ -11,6 +11,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.v4 import new_code_cell
 
+from course_utils.store import threads
 from tools.builder.lesson import ROOT, LessonError
 
 TIMEOUT = 300  # seconds for one cell: far more than any needs, and a hung one ends the build
@@ -30,7 +31,10 @@ def kernel_env(**extra: str) -> dict[str, str]:
     # Not the progress of whoever builds or tests: a file that nothing has written yet.
     progress = Path(tempfile.gettempdir(), f"course-{os.getpid()}", "progress.json")
     ours = {"COURSE_STRICT": "1", "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
-    return env | ours | {"COURSE_PROGRESS": str(progress)} | extra
+    # All cores, unless the caller says otherwise: what a busy machine would print is not stored.
+    ours |= {"COURSE_PROGRESS": str(progress)} | threads.environment()
+    given = {key: env[key] for key in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY") if key in env}
+    return env | ours | given | extra
 
 
 def execute(notebook, name: str, *, probe: str = _PROBE, env: dict[str, str] | None = None) -> str:

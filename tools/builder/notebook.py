@@ -46,11 +46,12 @@ def launch_badges(course: Course, stem: str) -> str:
 
 def bootstrap(course: Course) -> str:
     """The first code cell, the same in every lesson. Colab has torch and ipywidgets already:
-    ``--no-deps`` leaves them as they are, and the small packages bring no large ones along."""
+    ``--no-deps`` leaves them as they are, and the small packages bring no large ones along. How
+    threads wait is settled here, for it must be before torch is imported."""
     archive = f"https://github.com/{course.repository}/archive/{course.ref}.zip"
     return "\n".join(
         [
-            "# Colab only: fetch the course",  # all that shows while the cell is folded
+            "# Start: fetch the course (Colab), share the cores",  # shows while folded
             "import subprocess",
             "import sys",
             "",
@@ -61,6 +62,9 @@ def bootstrap(course: Course) -> str:
             '    small = ["pooch", "filelock", "platformdirs", "pydantic", "anywidget"]',
             '    text = ["markdown-it-py", "mdit-py-plugins", "latex2mathml"]',
             "    subprocess.run([*pip, *small, *text], check=True)",
+            "from course_utils.store.threads import share_processor",
+            "",
+            "share_processor()",
         ]
     )
 

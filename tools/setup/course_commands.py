@@ -152,7 +152,8 @@ def hand_over(place: Place, *arguments: str) -> int:
 def _environment(place: Place) -> dict[str, str]:
     """This process's variables, with the environment's programs first: `!pip` in a cell is its."""
     path = f"{place.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    added = {"PATH": path}
+    # A thread that spins while it waits takes the core another program needs: see store/threads.py.
+    added = {"PATH": path, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     if place.kind == "own":
         added["VIRTUAL_ENV"] = str(place.prefix)
     if kept := os.environ.get("COURSE_PROGRESS"):  # one file for notebooks and for the terminal

@@ -1,0 +1,70 @@
+"""How many threads compute, and how they wait for each other: settled before torch is loaded.
+
+A thread of OpenMP that has done its share spins until the others are done. Where another program
+needs that core, the one who is waited for gets no time: a lesson took nine times as long beside
+one busy process on two cores. A passive wait gives the core away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import joblib
+import psutil
+
+LOOK = 0.3  # seconds: how long the machine is watched before it is called busy
+# Read by the OpenMP libraries of GNU, Intel and LLVM alike, once, when torch loads them.
+# https://www.openmp.org/spec-html/5.2/openmpse58.html
+WAIT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def cores() -> int:
+    """Cores this process may use: after CPU affinity and the quota of a container."""
+    return joblib.cpu_count()
+
+
+def free_cores() -> int:
+    """`cores` less those that other programs keep busy now, at least 1. Takes `LOOK` seconds."""
+    busy = psutil.cpu_percent(LOOK) / 100 * (os.cpu_count() or 1)
+    return max(1, cores() - round(busy))
+
+
+def environment(processes: int = 1) -> dict[str, str]:
+    """Variables for programs of which ``processes`` compute side by side on this machine."""
+    return WAIT | {"OMP_NUM_THREADS": str(max(1, cores() // processes))}
+
+
+def threads_asked() -> int | None:
+    """The number that ``COURSE_THREADS``, else ``OMP_NUM_THREADS``, asks for; None if neither does.
+
+    Raises
+    ------
+    ValueError : COURSE_THREADS is no whole number of at least 1
+    """
+    asked = os.environ.get("COURSE_THREADS", "")
+    if asked and not (asked.isdecimal() and int(asked) >= 1):
+        raise ValueError(f"COURSE_THREADS={asked}: expected a whole number of at least 1, as 2")
+    asked = asked or os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # "2,1": one for a level
+    return int(asked) if asked.isdecimal() and int(asked) >= 1 else None
+
+
+def share_processor() -> None:
+    """Set this kernel's threads to `threads_asked`, else to `free_cores`, and a passive wait.
+
+    Fewer threads than cores by our own choice are said in one printed line. Call it before torch is
+    imported: later the wait stays as it is, and only the number is set.
+
+    Raises
+    ------
+    ValueError : COURSE_THREADS is no whole number of at least 1
+    """
+    threads = threads_asked()
+    if threads is None and (threads := free_cores()) < cores():
+        print(
+            f"Computing with {threads} of {cores()} cores, for other programs keep the rest busy. "
+            f"To use all: torch.set_num_threads({cores()}), or start with COURSE_THREADS={cores()}."
+        )
+    os.environ |= {**WAIT, **os.environ, "OMP_NUM_THREADS": str(threads)}
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
