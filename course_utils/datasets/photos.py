@@ -13,7 +13,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,30 +63,46 @@ def read_list() -> list[Photo]:
         return [Photo(**row) for row in csv.DictReader(file)]
 
 
-def candidates() -> list[Path]:
-    """The flower_photos folders to look for, best first."""
-    places = []
-    if os.environ.get("COURSE_DATA_DIR"):
-        places.append(Path(os.environ["COURSE_DATA_DIR"]).expanduser())
-    places.append(folders.data_dir())
+def candidates() -> tuple[list[Path], list[str]]:
+    """The flower_photos folders to look into, best first; and what is wrong with the named ones."""
+    places, wrong = [], []
     try:
-        places.append(folders.cache_dir())
-    except OSError:
-        pass  # nothing can have been downloaded there
-    return [folder / "flower_photos" for folder in places]
+        if named := folders.named_by("COURSE_DATA_DIR"):
+            places.append(named / "flower_photos")
+            if not os.path.isdir(places[0]):
+                wrong.append(
+                    f"COURSE_DATA_DIR is {named}, and no folder flower_photos can be read in it. "
+                    "Set it to the folder that holds flower_photos"
+                )
+    except OSError as error:
+        wrong.append(str(error).rstrip("."))
+    places.append(folders.data_dir() / "flower_photos")
+    with suppress(OSError):  # nothing can have been downloaded there
+        places.append(folders.cache_dir() / "flower_photos")
+    return [place for place in places if os.path.isdir(place)], wrong
+
+
+def look_for_photos() -> tuple[Path | None, list[str]]:
+    """The first folder whose photos can be used, or None; and a sentence on each that cannot.
+
+    Reading and hashing 1,200 photos takes a fraction of a second.
+    """
+    places, wrong = candidates()
+    for folder in places:
+        try:
+            verified(folder)
+            return folder, wrong
+        except PhotosUnavailable as error:
+            wrong.append(f"{folder} is not used, because {error}")
+    return None, wrong
 
 
 def find_photos() -> Path | None:
-    """The first folder whose photos can be used, or None. One that is there and cannot be used is
-    named in a notice. Reading and hashing 1,200 photos takes a fraction of a second."""
-    for folder in candidates():
-        if folder.is_dir():
-            try:
-                verified(folder)
-                return folder
-            except PhotosUnavailable as error:
-                messages.show_notice(f"{folder} is not used, because {error}.")
-    return None
+    """The first folder whose photos can be used, or None. A notice names what cannot be used."""
+    folder, wrong = look_for_photos()
+    for sentence in wrong:
+        messages.show_notice(f"{sentence}.")
+    return folder
 
 
 def verified(folder: Path) -> list[Photo]:
@@ -118,19 +134,18 @@ def _check_share(good: int, total: int) -> None:
 def download_photos() -> Path:
     """Download the archive (228 MB) once and keep the listed photos in the course's cache.
 
-    Whatever goes wrong, an interrupt included, no half-done file stays behind. A second process
-    waits for the first and then uses what it fetched.
+    Whatever goes wrong, no half-done file stays behind. A second process waits for the first and
+    then uses what it fetched. Stop ends the download and the cell: it is not a reason to go on
+    with other pictures.
 
     Returns the flower_photos folder. Raises PhotosUnavailable, which says why.
     """
-    if network.offline():
-        raise PhotosUnavailable("COURSE_OFFLINE=1 forbids to download them")
+    if forbidden := network.offline():
+        raise PhotosUnavailable(forbidden)
     try:
         cache = folders.cache_dir()
         with _lock(cache / "flower_photos.lock"):
             return _fetch_into(cache)
-    except KeyboardInterrupt as error:
-        raise PhotosUnavailable("their download was interrupted") from error
     except requests.RequestException as error:
         raise PhotosUnavailable(f"their download failed ({type(error).__name__})") from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
@@ -168,8 +183,8 @@ def _fetch_into(cache: Path) -> Path:
         raise PhotosUnavailable(
             f"their download needs 400 MB of disk and {free / 1e6:.0f} are free"
         )
-    if not network.reachable(FLOWERS_URL):
-        raise PhotosUnavailable("their server cannot be reached")
+    if why := network.obstacle(FLOWERS_URL):
+        raise PhotosUnavailable(f"their server cannot be reached: {why}")
     with tempfile.TemporaryDirectory(
         dir=cache, prefix="flower_photos-", suffix=".part", ignore_cleanup_errors=True
     ) as temporary:

