@@ -109,7 +109,7 @@ def test_progress_with_a_broken_bank_is_told(learner, monkeypatch, capsys):
 
 def test_progress_does_not_wait_for_torch(learner):
     script = (
-        "import sys\nfrom course_utils import cli\n"
+        "import sys\nfrom courseware import cli\n"
         "code = cli.main(['progress', 'export', 'copy.json'])\n"
         "sys.exit(code or 'torch' in sys.modules)"
     )
