@@ -14,7 +14,13 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from course_utils.device import pick_device
-from course_utils.images import ImageSet, index_batches, per_class_index
+from course_utils.images import (
+    ImageSet,
+    check_labels,
+    index_batches,
+    per_class_index,
+    positions_of,
+)
 from course_utils.store.cache import kept, key_of
 from course_utils.store.messages import progress
 from course_utils.surgery import find_head
@@ -29,21 +35,23 @@ class FeatureSet:
     classes: tuple[str, ...]
 
     def __post_init__(self):
-        if self.features.ndim != 2 or len(self.features) != len(self.labels):
-            raise ValueError(
-                f"got features {tuple(self.features.shape)} and labels {tuple(self.labels.shape)}; "
-                "expected [N, D] and [N]"
-            )
+        if not isinstance(self.features, torch.Tensor) or not self.features.is_floating_point():
+            got = getattr(self.features, "dtype", type(self.features).__name__)
+            raise TypeError(f"features are {got}; expected a float32 tensor [N, D]")
+        if self.features.ndim != 2:
+            raise ValueError(f"features have shape {tuple(self.features.shape)}; expected [N, D]")
+        check_labels(self.labels, len(self.features), self.classes)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index) -> FeatureSet:
+        index = positions_of(index, len(self))
         return FeatureSet(self.features[index], self.labels[index], self.classes)
 
     def per_class(self, n: int, *, seed: int = 0) -> FeatureSet:
         """``n`` examples of each class, drawn at random by ``seed``."""
-        return self[per_class_index(self.labels, n, seed)]
+        return self[per_class_index(self.labels, n, seed, self.classes)]
 
     def batches(
         self, batch_size: int, *, shuffle: bool = False, generator=None, device=None

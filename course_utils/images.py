@@ -26,12 +26,13 @@ class ImageSet:
     ----------
     images : uint8 [N, 3, H, W], RGB, 0..255
     labels : int64 [N], positions in ``classes``
-    classes : class names
+    classes : class names, each once
     names : file names, one an image, or empty
 
     Raises
     ------
-    TypeError : wrong kind of tensor;  ValueError : wrong shape, length or label
+    TypeError : wrong kind of tensor or name
+    ValueError : wrong shape, length or label, or a class named twice
     """
 
     images: Tensor
@@ -41,7 +42,7 @@ class ImageSet:
 
     def __post_init__(self) -> None:
         _check_images(self.images)
-        _check_labels(self.labels, len(self.images), len(self.classes))
+        check_labels(self.labels, len(self.images), self.classes)
         if self.names and len(self.names) != len(self.images):
             raise ValueError(
                 f"got {len(self.names)} names for {len(self.images)} images: give one an image, "
@@ -53,15 +54,7 @@ class ImageSet:
 
     def __getitem__(self, index: slice | Tensor | Sequence[int]) -> ImageSet:
         """The images at these positions, as an ImageSet. A slice shares memory, a list copies."""
-        if isinstance(index, int):
-            raise TypeError(
-                f"got the position {index}; an ImageSet gives ImageSets: write "
-                f"[{index}:{index + 1}] for one image, or .images[{index}] for its tensor"
-            )
-        if not isinstance(index, slice):
-            index = torch.as_tensor(index)
-            # An empty list becomes a float tensor, which PyTorch refuses as an index.
-            index = index.nonzero().flatten() if index.dtype == torch.bool else index.long()
+        index = positions_of(index, len(self))
         positions = range(len(self))[index] if isinstance(index, slice) else index.tolist()
         names = tuple(self.names[i] for i in positions) if self.names else ()
         return ImageSet(self.images[index], self.labels[index], self.classes, names)
@@ -91,7 +84,7 @@ class ImageSet:
 
     def per_class(self, n: int, *, seed: int = 0) -> ImageSet:
         """``n`` random images of each class; see :func:`per_class_index`."""
-        return self[per_class_index(self.labels, n, seed)]
+        return self[per_class_index(self.labels, n, seed, self.classes)]
 
     def counts(self) -> dict[str, int]:
         """How many images each class has, in the order of ``classes``."""
@@ -110,17 +103,43 @@ def _check_images(images: Tensor) -> None:
         )
 
 
-def _check_labels(labels: Tensor, n: int, num_classes: int) -> None:
+def check_labels(labels: Tensor, n: int, classes: Sequence[str]) -> None:
+    """The one check of labels and class names, for images and for features."""
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64:
         got = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
         raise TypeError(f"labels are {got}; expected an int64 tensor: use labels.long()")
     if labels.shape != (n,):
-        raise ValueError(f"labels have shape {tuple(labels.shape)}; expected [{n}], one an image")
-    if n and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(f"labels have shape {tuple(labels.shape)}; expected [{n}], one each")
+    if not isinstance(classes, tuple) or not all(isinstance(name, str) for name in classes):
+        raise TypeError(f"classes are {classes!r}; expected a tuple of names (str)")
+    twice = [name for i, name in enumerate(classes) if name in classes[:i]]
+    if twice:
+        raise ValueError(f"class {twice[0]!r} stands twice in {classes}: give each name once")
+    if n and not 0 <= labels.min() <= labels.max() < len(classes):
         raise ValueError(
-            f"labels run from {labels.min()} to {labels.max()}; with {num_classes} classes "
-            f"expected 0 to {num_classes - 1}"
+            f"labels run from {labels.min()} to {labels.max()}; with {len(classes)} classes "
+            f"expected 0 to {len(classes) - 1}"
         )
+
+
+def positions_of(index: slice | Tensor | Sequence[int], n: int) -> slice | Tensor:
+    """An index into ``n`` examples as a slice or as int64 positions.
+
+    Raises TypeError for a single position, ValueError for a mask of another length.
+    """
+    if isinstance(index, slice):
+        return index
+    index = torch.as_tensor(index)
+    if index.ndim != 1:
+        raise TypeError(
+            f"got the index {index.tolist()}; expected a slice or a list of positions. Write "
+            "[i : i + 1] for a set of one example; .images[i] or .features[i] is its tensor"
+        )
+    if index.dtype != torch.bool:
+        return index.long()  # an empty list becomes a float tensor, which PyTorch refuses
+    if len(index) != n:
+        raise ValueError(f"got a mask of {len(index)} for {n} examples: give one value each")
+    return index.nonzero().flatten()
 
 
 def index_batches(
@@ -136,27 +155,32 @@ def index_batches(
     yield from (order[start : start + batch_size] for start in range(0, n, batch_size))
 
 
-def per_class_index(labels: Tensor, n: int, seed: int) -> Tensor:
+def per_class_index(
+    labels: Tensor, n: int, seed: int, classes: Sequence[str] | None = None
+) -> Tensor:
     """Positions of ``n`` random examples of each class, int64, ascending.
 
     For one seed a smaller choice is part of a larger one, so that a curve over ``n`` adds
-    examples and never exchanges them.
+    examples and never exchanges them. Without ``classes`` there are as many as the labels show.
 
-    Raises ValueError when ``n`` is below 1 or a class has fewer than ``n`` examples.
+    Raises ValueError when ``n`` is below 1 or a class has fewer than ``n`` examples, none included.
     """
     if n < 1:
         raise ValueError(f"got n = {n}; expected at least 1 example a class")
+    labels = labels.cpu()
+    if classes is None:
+        classes = [""] * int(labels.max() + 1 if len(labels) else 0)
     generator = torch.Generator().manual_seed(seed)
-    chosen = []
-    for label in labels.cpu().unique():
-        positions = (labels.cpu() == label).nonzero().flatten()
+    chosen = [torch.empty(0, dtype=torch.int64)]
+    for label, name in enumerate(classes):
+        positions = (labels == label).nonzero().flatten()
         if len(positions) < n:
+            hint = f"use n <= {len(positions)}" if len(positions) else "leave the class out"
             raise ValueError(
-                f"class {label} has {len(positions)} examples, {n} were asked for: "
-                f"use n <= {len(positions)}"
+                f"class {name or label} has {len(positions)} examples, {n} were asked for: {hint}"
             )
         chosen.append(positions[torch.randperm(len(positions), generator=generator)[:n]])
-    return torch.cat(chosen).sort().values if chosen else torch.empty(0, dtype=torch.int64)
+    return torch.cat(chosen).sort().values
 
 
 def normalize(

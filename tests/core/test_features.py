@@ -128,11 +128,6 @@ def test_feature_batches_come_in_the_order_of_the_images():
         assert torch.equal(data.labels[values[:, 0].long()], labels)
 
 
-def test_a_feature_set_of_odd_shapes_is_refused():
-    with pytest.raises(ValueError, match="expected"):
-        FeatureSet(torch.zeros(3, 2), torch.zeros(4, dtype=torch.int64), CLASSES)
-
-
 def blobs(n: int, seed: int) -> FeatureSet:
     labels = torch.arange(n) % 3
     noise = torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))

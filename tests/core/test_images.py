@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 
+from course_utils.features import FeatureSet
 from course_utils.images import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -40,21 +42,48 @@ def test_normalize_refuses_floats():
         normalize(torch.rand(2, 3, 4, 4))
 
 
+IMAGES, FEATURES, NAMES = torch.zeros(2, 3, 4, 4).byte(), torch.zeros(2, 7), ("a", "b")
+ZERO_ONE = torch.tensor([0, 1])
+
+
 @pytest.mark.parametrize(
-    ("images", "labels", "error", "says"),
+    ("make", "error", "says"),
     [
-        (torch.zeros(2, 3, 4, 4), torch.zeros(2).long(), TypeError, "uint8"),
-        (torch.zeros(2, 4, 4, 3).byte(), torch.zeros(2).long(), ValueError, r"\[N, 3, H, W\]"),
-        (torch.zeros(3, 4, 4).byte(), torch.zeros(3).long(), ValueError, r"\[N, 3, H, W\]"),
-        (torch.zeros(2, 3, 4, 4).byte(), torch.zeros(2), TypeError, "int64"),
-        (torch.zeros(2, 3, 4, 4).byte(), torch.zeros(3).long(), ValueError, "one an image"),
-        (torch.zeros(2, 3, 4, 4).byte(), torch.tensor([0, 2]), ValueError, "0 to 1"),
-        (torch.zeros(2, 3, 4, 4).byte(), torch.tensor([-1, 0]), ValueError, "0 to 1"),
+        (lambda: ImageSet(IMAGES.float(), ZERO_ONE, NAMES), TypeError, "uint8"),
+        (lambda: ImageSet(IMAGES.permute(0, 2, 3, 1), ZERO_ONE, NAMES), ValueError, "N, 3, H, W"),
+        (lambda: ImageSet(IMAGES[0], ZERO_ONE, NAMES), ValueError, r"\[N, 3, H, W\]"),
+        (lambda: FeatureSet(FEATURES.long(), ZERO_ONE, NAMES), TypeError, "float32"),
+        (lambda: FeatureSet(FEATURES.numpy(), ZERO_ONE, NAMES), TypeError, "float32"),
+        (lambda: FeatureSet(FEATURES[0], ZERO_ONE, NAMES), ValueError, r"\[N, D\]"),
     ],
 )
-def test_image_set_says_what_is_wrong(images, labels, error, says):
+def test_examples_of_another_form_are_refused(make, error, says):
     with pytest.raises(error, match=says):
-        ImageSet(images, labels, ("a", "b"))
+        make()
+
+
+@pytest.mark.parametrize(("kind", "examples"), [(ImageSet, IMAGES), (FeatureSet, FEATURES)])
+@pytest.mark.parametrize(
+    ("labels", "classes", "error", "says"),
+    [
+        (ZERO_ONE.float(), NAMES, TypeError, "int64"),
+        (ZERO_ONE.int(), NAMES, TypeError, "int64"),
+        ([0, 1], NAMES, TypeError, "int64"),
+        (torch.tensor([0, 1, 0]), NAMES, ValueError, "one each"),
+        (ZERO_ONE[:, None], NAMES, ValueError, r"\(2, 1\); expected \[2\]"),  # would broadcast
+        (torch.tensor(0), NAMES, ValueError, "one each"),
+        (torch.tensor([0, 2]), NAMES, ValueError, "0 to 1"),
+        (torch.tensor([-1, 0]), NAMES, ValueError, "0 to 1"),
+        (ZERO_ONE, (), ValueError, "with 0 classes"),
+        (ZERO_ONE, "ab", TypeError, "tuple of names"),
+        (ZERO_ONE, ["a", "b"], TypeError, "tuple of names"),
+        (ZERO_ONE, ("a", 1), TypeError, "tuple of names"),
+        (ZERO_ONE, ("a", "b", "a"), ValueError, "'a' stands twice"),
+    ],
+)
+def test_labels_and_classes_are_checked_at_both_doors(kind, examples, labels, classes, error, says):
+    with pytest.raises(error, match=says):
+        kind(examples, labels, classes)
 
 
 def test_names_must_match(small):
@@ -73,10 +102,21 @@ def test_indexing_keeps_images_labels_and_names_together(small, index):
     assert part.names == ("2.jpg", "3.jpg", "4.jpg")
 
 
-def test_indexing_with_nothing_and_with_a_number(small):
-    assert len(small[[]]) == 0
-    with pytest.raises(TypeError, match=r"\[3:4\]"):
-        small[3]
+@pytest.fixture
+def vectors(small) -> FeatureSet:
+    return FeatureSet(torch.arange(10.0)[:, None], small.labels, small.classes)
+
+
+@pytest.mark.parametrize("which", ["small", "vectors"])
+def test_indexing_with_nothing_and_with_a_number(which, request):
+    data = request.getfixturevalue(which)
+    assert len(data[[]]) == 0
+    for single in (3, np.int64(3), torch.tensor(3)):
+        with pytest.raises(TypeError, match="got the index 3; expected a slice or a list"):
+            data[single]
+    with pytest.raises(ValueError, match="mask of 4 for 10"):
+        data[torch.ones(4, dtype=torch.bool)]
+    assert data[np.arange(10) > 6].labels.tolist() == [1, 0, 1]
 
 
 def test_batches_cover_everything_once(small):
@@ -109,8 +149,26 @@ def test_per_class_counts_and_is_nested(small):
     assert set(per_class_index(small.labels, 2, 6).tolist()) != few
 
 
-def test_per_class_says_how_many_there_are(small):
-    with pytest.raises(ValueError, match="has 5 examples, 6 were asked for"):
-        small.per_class(6)
+@pytest.mark.parametrize("which", ["small", "vectors"])
+def test_per_class_says_how_many_there_are(which, request):
+    data = request.getfixturevalue(which)
+    with pytest.raises(ValueError, match="class even has 5 examples, 6 were asked for: use n <= 5"):
+        data.per_class(6)
     with pytest.raises(ValueError, match="at least 1"):
-        small.per_class(0)
+        data.per_class(0)
+
+
+@pytest.mark.parametrize("which", ["small", "vectors"])
+@pytest.mark.parametrize("label", [0, 1])
+def test_per_class_refuses_a_class_without_examples(which, label, request):
+    data = request.getfixturevalue(which)
+    with pytest.raises(ValueError, match=f"class {data.classes[label]} has 0 examples, 2 were"):
+        data[data.labels != label].per_class(2)
+
+
+def test_per_class_index_knows_as_many_classes_as_the_labels_show():
+    labels = torch.tensor([0, 0, 2, 2])
+    with pytest.raises(ValueError, match="class 1 has 0 examples"):
+        per_class_index(labels, 1, 0)
+    assert per_class_index(labels[:2], 2, 0).tolist() == [0, 1]
+    assert len(per_class_index(labels[:0], 2, 0)) == 0
