@@ -177,7 +177,7 @@ def _weights() -> Check:
 
 
 def _photos() -> Check:
-    found, wrong = photos.look_for_photos()
+    found, _, wrong = photos.look_for_photos()
     if found and not wrong:
         return Check("Photos", "ok", f"{len(photos.read_list()):,} flower photos, verified")
     if found:

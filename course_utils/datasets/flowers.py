@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from course_utils.datasets.drawn import blooms, petals, scenes
@@ -20,9 +18,9 @@ from course_utils.datasets.photos import (
     Photo,
     PhotosUnavailable,
     download_photos,
-    find_photos,
     list_path,
     read_list,
+    usable_photos,
     verified,
 )
 from course_utils.datasets.pictures import RECIPE, decode
@@ -91,26 +89,6 @@ def load_flowers(size: int = 128, *, source: str = "auto") -> Flowers:
     return flowers
 
 
-def write_image_folder(splits: dict[str, ImageSet], folder: Path) -> None:
-    """Lay splits out as torchvision's ImageFolder reads them: ``folder/split/class/file.jpg``.
-
-    Photos are copied as they are, where their files are at hand; any other image is written as a
-    JPEG (quality 95) of the size it has in the ImageSet.
-    """
-    photos = find_photos()
-    for split, data in splits.items():
-        for position, label in enumerate(data.labels.tolist()):
-            name = data.names[position] if data.names else f"{position:04d}.jpg"
-            target = folder / split / data.classes[label] / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            original = photos / data.classes[label] / name if photos and data.names else None
-            if original is not None and original.is_file():
-                shutil.copyfile(original, target)
-            else:
-                pixels = data.images[position].permute(1, 2, 0).numpy()
-                Image.fromarray(pixels).save(target, quality=95)
-
-
 def _photos(size: int) -> Flowers:
     """The photos from the cache, from a folder, or downloaded."""
     listed = read_list()
@@ -119,8 +97,10 @@ def _photos(size: int) -> Flowers:
     cached = _read_cache(name, (len(listed), 3, size, size))
     if cached is not None:
         return _assemble(cached, listed, classes)
-    folder = find_photos() or download_photos()
-    good = verified(folder)
+    folder, good = usable_photos()
+    if folder is None:
+        folder = download_photos()
+        good = verified(folder)
     if len(good) < len(listed):
         messages.show_notice(
             f"{len(listed) - len(good)} of {len(listed):,} photos are not as listed: left out."

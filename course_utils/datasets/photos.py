@@ -82,27 +82,32 @@ def candidates() -> tuple[list[Path], list[str]]:
     return [place for place in places if os.path.isdir(place)], wrong
 
 
-def look_for_photos() -> tuple[Path | None, list[str]]:
-    """The first folder whose photos can be used, or None; and a sentence on each that cannot.
+def look_for_photos() -> tuple[Path | None, list[Photo], list[str]]:
+    """The first folder whose photos can be used, or None; its photos that are as listed; and a
+    sentence on each folder that cannot be used.
 
     Reading and hashing 1,200 photos takes a fraction of a second.
     """
     places, wrong = candidates()
     for folder in places:
         try:
-            verified(folder)
-            return folder, wrong
+            return folder, verified(folder), wrong
         except PhotosUnavailable as error:
             wrong.append(f"{folder} is not used, because {error}")
-    return None, wrong
+    return None, [], wrong
+
+
+def usable_photos() -> tuple[Path | None, list[Photo]]:
+    """As `look_for_photos`; a notice names what cannot be used."""
+    folder, good, wrong = look_for_photos()
+    for sentence in wrong:
+        messages.show_notice(f"{sentence}.")
+    return folder, good
 
 
 def find_photos() -> Path | None:
-    """The first folder whose photos can be used, or None. A notice names what cannot be used."""
-    folder, wrong = look_for_photos()
-    for sentence in wrong:
-        messages.show_notice(f"{sentence}.")
-    return folder
+    """The folder that `usable_photos` finds."""
+    return usable_photos()[0]
 
 
 def verified(folder: Path) -> list[Photo]:

@@ -32,7 +32,7 @@ def no_network_and_own_cache(tmp_path, monkeypatch):
 
 
 def test_every_row_says_something_and_amber_or_red_says_how_to_mend(monkeypatch):
-    monkeypatch.setattr(photos, "look_for_photos", lambda: (None, []))
+    monkeypatch.setattr(photos, "look_for_photos", lambda: (None, [], []))
     monkeypatch.setattr(weights, "find_weights", lambda member: None)
     checks = doctor.doctor()
     assert len({check.name for check in checks}) == len(checks) == 9
@@ -42,7 +42,7 @@ def test_every_row_says_something_and_amber_or_red_says_how_to_mend(monkeypatch)
 
 
 def test_weights_and_photos_when_they_are_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(photos, "look_for_photos", lambda: (tmp_path, []))
+    monkeypatch.setattr(photos, "look_for_photos", lambda: (tmp_path, [], []))
     monkeypatch.setattr(weights, "find_weights", lambda member: tmp_path / "file.pth")
     found = {check.name: check for check in doctor.doctor()}
     assert found["Weights"].status == found["Photos"].status == "ok"
@@ -54,7 +54,7 @@ def test_weights_and_photos_when_they_are_there(tmp_path, monkeypatch):
 @pytest.mark.parametrize("found", [None, "somewhere"])
 def test_a_wrong_data_folder_is_named(tmp_path, monkeypatch, found):
     wrong = ["COURSE_DATA_DIR is /x, and no folder flower_photos can be read in it"]
-    monkeypatch.setattr(photos, "look_for_photos", lambda: (found, wrong))
+    monkeypatch.setattr(photos, "look_for_photos", lambda: (found, [], wrong))
     check = doctor._photos()
     assert check.status == "warn" and "COURSE_DATA_DIR is /x" in check.value + check.mend
 

@@ -62,6 +62,14 @@ def test_photos_are_split_as_listed(with_photos, capsys):
     assert "15 real photos" in told and "CC BY 2.0" in told
 
 
+def test_each_photo_is_hashed_once(with_photos, monkeypatch):
+    hashed = []
+    matches = photos._matches
+    monkeypatch.setattr(photos, "_matches", lambda *args: hashed.append(args) or matches(*args))
+    load_flowers(32)
+    assert len(hashed) == 15
+
+
 def test_without_photos_they_are_drawn_and_the_banner_says_why(capsys):
     task = load_flowers(32)
     assert task.source == "rendered" and task.classes == CLASSES
