@@ -6,10 +6,10 @@ import html
 import os
 from dataclasses import asdict, dataclass
 
+from courseware import boxes
+
 MIME = "application/vnd.course.claim+json"
-_MARKS = {"holds": "✔", "fails": "✘", "skipped": "–"}
-# Only the border is coloured; the text keeps the theme's own colour.
-_COLOURS = {"holds": "#15803d", "fails": "#dc2626", "skipped": "#6b7280"}
+SIGNS = {"holds": boxes.GOOD, "fails": boxes.BAD, "skipped": boxes.UNKNOWN}
 
 
 class ClaimFailed(AssertionError):
@@ -26,16 +26,14 @@ class Claim:
     timed: bool = False
 
     def __str__(self) -> str:
-        return f"{_MARKS[self.status]} {self.text}" + (f" — {self.figure}" if self.figure else "")
+        figure = f" — {self.figure}" if self.figure else ""
+        return f"{SIGNS[self.status].mark} {self.text}{figure}"
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         figure = f" <span>— {html.escape(self.figure)}</span>" if self.figure else ""
         return {
             "text/plain": str(self),
-            "text/html": (
-                f'<div style="border-left:4px solid {_COLOURS[self.status]};padding:.3em .8em">'
-                f"<b>{_MARKS[self.status]}</b> {html.escape(self.text)}{figure}</div>"
-            ),
+            "text/html": boxes.marked(SIGNS[self.status], html.escape(self.text) + figure),
             MIME: asdict(self),
         }
 

@@ -20,14 +20,13 @@ from course_utils.datasets import photos
 from course_utils.device import pick_device
 from course_utils.store import folders
 from course_utils.store.threads import cores
+from courseware import boxes
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints.txt"
 GB = 10**9
 LESSON_MEMORY = 1.5 * GB  # what a lesson may need at most
 DOWNLOADS = 0.5 * GB  # weights, photos and their archive, with some to spare
-MARKS = {"ok": "✔", "warn": "▲", "bad": "✘"}
-# At least 3:1 on JupyterLab's white and on its #111 (see tests/courseware/test_doctor.py).
-COLOURS = {"ok": "#15803d", "warn": "#b45309", "bad": "#dc2626"}
+SIGNS = {"ok": boxes.GOOD, "warn": boxes.WARNING, "bad": boxes.BAD}
 
 
 @dataclass(frozen=True)
@@ -50,31 +49,20 @@ class Panel:
         width = max((len(check.name) for check in self.checks), default=0)
         lines = []
         for check in self.checks:
-            lines.append(f"{MARKS[check.status]} {check.name:{width}}  {check.value}")
+            lines.append(f"{SIGNS[check.status].mark} {check.name:{width}}  {check.value}")
             if check.mend:
                 lines.append(f"{'':{width + 4}}→ {check.mend}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        # Divs, for JupyterLab has a style of its own for tables. No CSS variable: it strips a style
-        # that has one from a notebook it does not trust yet.
-        rows = "".join(_row(check) for check in self.checks)
-        style = (
-            "display:grid;grid-template-columns:auto minmax(6em,auto) 1fr;max-width:60em;"
-            "gap:.35em .9em;padding:.6em .9em;margin:4px 0;line-height:1.4;"
-            "border:1px solid #8888;overflow-wrap:anywhere"
+        return boxes.checks(
+            (SIGNS[check.status], check.status, check.name, _value(check)) for check in self.checks
         )
-        return f'<div style="{style}">{rows}</div>'
 
 
-def _row(check: Check) -> str:
+def _value(check: Check) -> str:
     mend = f"<div>→ {html.escape(check.mend)}</div>" if check.mend else ""
-    return (
-        f'<div style="color:{COLOURS[check.status]};font-weight:bold" '
-        f'role="img" aria-label="{check.status}">{MARKS[check.status]}</div>'
-        f"<div><b>{html.escape(check.name)}</b></div>"
-        f"<div>{html.escape(check.value)}{mend}</div>"
-    )
+    return html.escape(check.value) + mend
 
 
 def panel() -> Panel:

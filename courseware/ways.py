@@ -13,7 +13,8 @@ import re
 import sys
 from dataclasses import dataclass
 
-from course_utils.store.folders import data_dir
+from course_utils.store.folders import APP_NAME, data_dir
+from courseware import boxes
 
 
 @dataclass(frozen=True)
@@ -158,22 +159,15 @@ class Ways:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        # No colour of our own: the text's reads in every theme.
         parts = []
         for number, way in enumerate(WAYS, start=1):
-            items = "".join(
-                f'<li style="margin:.2em 0">{html.escape(_led(title))} '
-                + " · ".join(self._linked(place) for place in places)
-                + "</li>"
+            lessons = boxes.items(
+                f"{html.escape(_led(title))} " + " · ".join(map(self._linked, places))
                 for title, places in self._by_lesson(way)
             )
-            parts.append(
-                f'<details style="margin:.5em 0"><summary><b>{number} · {way.title}</b>: '
-                f'{self.told(way)}</summary><div style="margin:.4em 0 .4em 1.2em">'
-                f"{html.escape(way.good_for)}"
-                f'<ul style="margin:.3em 0;padding-left:1.3em">{items}</ul></div></details>'
-            )
-        return f'<div style="max-width:60em;line-height:1.5">{"".join(parts)}</div>'
+            summary = f"<b>{number} · {way.title}</b>: {self.told(way)}"
+            parts.append(boxes.folded(summary, html.escape(way.good_for) + lessons))
+        return boxes.frame("".join(parts))
 
     def _by_lesson(self, way: Way) -> list[tuple[str, list[Place]]]:
         found = self.places.get(way.key, [])
@@ -216,7 +210,7 @@ def _colab() -> str:
     """Where Colab opens the lessons. It shows an output in a frame of another host, in which a
     relative link leads nowhere; pip has kept the address that the course was installed from."""
     try:
-        course = importlib.metadata.distribution("transfer-learning-measured")
+        course = importlib.metadata.distribution(APP_NAME)
         url = json.loads(course.read_text("direct_url.json") or "{}").get("url", "")
     except importlib.metadata.PackageNotFoundError:
         return ""

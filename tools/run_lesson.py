@@ -12,11 +12,10 @@ import sys
 import time
 from pathlib import Path
 
+from courseware.claims import MIME, SIGNS
 from tools.lesson_names import UnknownLesson, find_lesson
 
 ROOT = Path(__file__).resolve().parent.parent
-CLAIM = "application/vnd.course.claim+json"
-MARKS = {"holds": "✔", "fails": "✘", "skipped": "–"}
 FAILED, UNUSABLE, STOPPED = 1, 2, 130  # exit codes
 
 
@@ -176,7 +175,7 @@ def execute(notebook: Path, target: Path, values: dict) -> tuple[int, str]:
 def read_claims(notebook) -> list[dict]:
     """The claims a notebook showed, in order: see `claims.Claim`."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
+    return [output["data"][MIME] for output in outputs if MIME in output.get("data", {})]
 
 
 def summary(lesson: str, claims: list[dict], seconds: float, problem: str) -> str:
@@ -184,9 +183,9 @@ def summary(lesson: str, claims: list[dict], seconds: float, problem: str) -> st
     lines = [""]
     for claim in claims:
         figure = f" — {claim['figure']}" if claim["figure"] else ""
-        lines.append(f"  {MARKS[claim['status']]} {claim['text']}{figure}")
+        lines.append(f"  {SIGNS[claim['status']].mark} {claim['text']}{figure}")
     statuses = [claim["status"] for claim in claims]
-    counts = "  ".join(f"{mark} {statuses.count(status)}" for status, mark in MARKS.items())
+    counts = "  ".join(f"{sign.mark} {statuses.count(status)}" for status, sign in SIGNS.items())
     lines.append(f"{lesson}: {counts}  of {len(claims)} claims, {seconds:.0f} s")
     return "\n".join([*lines, problem] if problem else lines)
 

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from tqdm.auto import tqdm
 
+AMBER = "#b45309"  # a warning: at least 3:1 on JupyterLab's white and on its #111
+
 
 def progress(
     iterable: Iterable | None, what: str, *, total: int | None = None, unit: str = "it"
@@ -28,6 +30,15 @@ def progress(
     )  # fmt: skip
 
 
+def strip(body: str, colour: str) -> str:
+    """HTML set apart by a coloured line at its left; the text keeps the theme's own colour.
+
+    No CSS variable: JupyterLab strips a style with one from a notebook it does not trust yet.
+    """
+    style = f"max-width:60em;margin:4px 0;padding:.3em .8em;border-left:4px solid {colour}"
+    return f'<div style="{style}">{body}</div>'
+
+
 class Notice:
     """One sentence set apart from other output, readable in light and dark themes."""
 
@@ -38,10 +49,7 @@ class Notice:
         return self.text
 
     def _repr_html_(self) -> str:
-        # No colour of its own but the border's, and no CSS variable: JupyterLab strips a style that
-        # has one from a notebook it does not trust yet.
-        style = "margin:4px 0;padding:.3em .8em;border-left:4px solid #b26a00"
-        return f'<div style="{style}">{html.escape(self.text)}</div>'
+        return strip(html.escape(self.text), AMBER)
 
 
 def show_notice(text: str) -> None:

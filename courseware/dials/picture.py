@@ -12,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from courseware import boxes
+
 
 def as_html(result: object, alt: str = "") -> str:
     """HTML of a Figure (as PNG, and closed), of an object with ``_repr_html_``, or of its text.
@@ -34,8 +36,7 @@ def bundle_html(bundle: dict[str, str]) -> str:
     """What `as_bundle` made, as HTML; tables look as they do in a cell's output of JupyterLab."""
     if "image/png" not in bundle:
         return f'<div class="jp-RenderedHTMLCommon">{bundle["text/html"]}</div>'
-    alt, data = html.escape(bundle["text/plain"]), bundle["image/png"]
-    return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{data}">'
+    return boxes.image(f"data:image/png;base64,{bundle['image/png']}", bundle["text/plain"])
 
 
 def _png(figure: Figure) -> bytes:

@@ -9,19 +9,14 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from courseware import boxes
 from courseware.exercises.attempt import LearnerError
 from courseware.limits import Bounded
 from courseware.text import markdown_html
 
 MIME = "application/vnd.course.exercise+json"
+_COLOURS = HtmlFormatter(nowrap=True, noclasses=True)  # in style attributes
 STATUSES = ("solved", "not yet", "your turn", "error", "stopped")
-_GREEN, _RED, _GREY, _BLUE = "#15803d", "#dc2626", "#6b7280", "#2563eb"
-# Both colours are given where one is: it has to be read in light and in dark themes.
-_ON_WHITE = "background-color:#f8f8f8;color:#222;padding:.5em .8em;overflow-x:auto"
-_STYLES = {
-    "line": "padding-left:1.3em;text-indent:-1.3em",  # the mark stands in front of the lines
-    "note": "margin-top:.4em",
-}
 
 
 class Shown:
@@ -31,7 +26,7 @@ class Shown:
     (Python), "output" (plain), or "folded output" (its first line stays in sight).
     """
 
-    colour = _BLUE
+    colour = boxes.BLUE
     data: dict | None = None
 
     def __init__(self, head: str, blocks: list[tuple[str, str]] = ()) -> None:
@@ -45,8 +40,7 @@ class Shown:
 
     def _repr_html_(self) -> str:
         body = "".join(_html(kind, text) for kind, text in self.blocks())
-        style = f"border-left:4px solid {self.colour};padding:.3em .8em;max-width:60em"
-        return f'<div style="{style}"><b>{html.escape(self.head)}</b>{body}</div>'
+        return boxes.strip(f"<b>{html.escape(self.head)}</b>{body}", self.colour)
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         bundle = {"text/plain": repr(self), "text/html": self._repr_html_()}
@@ -61,18 +55,18 @@ def _plain(kind: str, text: str) -> str:
 
 
 def _html(kind: str, text: str) -> str:
-    if kind in _STYLES:
-        return f'<div style="{_STYLES[kind]}">{html.escape(text)}</div>'
+    if kind == "line":
+        return boxes.hanging(text)
+    if kind == "note":
+        return boxes.note(html.escape(text))
     if kind == "text":
-        return f'<div style="margin-top:.4em">{markdown_html(text, mathml=False)}</div>'
+        return boxes.note(markdown_html(text, mathml=False))
     if kind == "code":
-        coloured = highlight(text, PythonLexer(), HtmlFormatter(nowrap=True, noclasses=True))
-        return f'<pre style="{_ON_WHITE}">{coloured}</pre>'
+        return boxes.code(highlight(text, PythonLexer(), _COLOURS))
     if kind == "folded output":
         summary, _, text = text.partition("\n")
-        pre = f'<pre style="overflow-x:auto">{html.escape(text)}</pre>'
-        return f"<details><summary>{html.escape(summary)}</summary>{pre}</details>"
-    return f'<pre style="overflow-x:auto">{html.escape(text)}</pre>'
+        return boxes.folded(html.escape(summary), boxes.output(text))
+    return boxes.output(text)
 
 
 @dataclass(frozen=True)
@@ -132,7 +126,7 @@ class Report(Shown):
 
     @property
     def colour(self) -> str:
-        return {"solved": _GREEN, "your turn": _GREY}.get(self.status, _RED)
+        return {"solved": boxes.GREEN, "your turn": boxes.GREY}.get(self.status, boxes.RED)
 
     @property
     def data(self) -> dict:

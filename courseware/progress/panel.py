@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from courseware import boxes
 from courseware.progress.overview import Again, Overview, Row, overview
 from courseware.progress.store import Progress, my_progress
 
@@ -65,22 +66,15 @@ class Panel:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        # No CSS variable and no colour of our own: JupyterLab strips styles with var() from a
-        # notebook it does not trust yet, and the text's own colour reads in every theme.
         shown = self.shown
         parts = [f"<div><b>Your progress.</b> {html.escape(self.headline())}</div>"]
         parts.append(_table("lesson", shown.lessons))
         if shown.again:
-            items = "".join(f"<li>{_place_html(again)}</li>" for again in shown.again)
-            parts.append(f'<div><b>Go over again</b><ul style="margin:.2em 0">{items}</ul></div>')
-        folded = _table("concept", shown.concepts)
-        parts.append(f'<details style="margin:.4em 0"><summary>By concept</summary>{folded}'
-                     "</details>")  # fmt: skip
+            places = boxes.items(map(_place_html, shown.again))
+            parts.append(f"<div><b>Go over again</b>{places}</div>")
+        parts.append(boxes.folded("By concept", _table("concept", shown.concepts)))
         parts += [f"<div>{html.escape(note)}</div>" for note in self.notes()]
-        style = (
-            "max-width:60em;padding:.6em .9em;margin:4px 0;line-height:1.5;border:1px solid #888"
-        )
-        return f'<div style="{style}">{"".join(parts)}</div>'
+        return boxes.frame("".join(parts))
 
 
 def _text_rows(rows: Sequence[Row]) -> list[str]:
@@ -116,49 +110,22 @@ def _place_html(again: Again) -> str:
 
 
 def _table(kind: str, rows: Sequence[Row]) -> str:
-    style = "text-align:left;padding:.25em .9em .25em 0"
     tasks = any(row.exercises for row in rows)
-    heads = f'<th scope="col" style="{style}">{kind}</th>'
-    heads += f'<th scope="colgroup" colspan="2" style="{style}">questions</th>'
-    heads += f'<th scope="col" style="{style}">exercises solved</th>' * tasks
-    heads += f'<th scope="col" style="{style}">hints</th>'
-    body = ""
+    heads = [(kind, 1), ("questions", 2), *[("exercises solved", 1)] * tasks, ("hints", 1)]
+    body = []
     for row in rows:
         name = html.escape(row.title)
         if kind == "lesson":
             name = f'<a href="{row.key}.ipynb">{name}</a>'
         cells = [_bar(row), _told_questions(row)] if row.total else ["", "–"]
         cells += [f"{row.solved} of {row.exercises}" if row.exercises else "–"] * tasks
-        body += (
-            f'<tr><th scope="row" style="{style};font-weight:normal;white-space:normal">{name}</th>'
-        )
-        body += "".join(f'<td style="{style}">{cell}</td>' for cell in cells)
-        body += f'<td style="{style}">{row.hints}</td>'
-        body += "</tr>"
-    return (
-        '<table style="border-collapse:collapse;margin:.4em 0;white-space:nowrap">'
-        f"<thead><tr>{heads}</tr></thead>"
-        f"<tbody>{body}</tbody></table>"
-    )
+        body.append([name, *cells, str(row.hints)])
+    return boxes.table(heads, body)
 
 
-def _bar(row: Row, width: float = 6) -> str:
-    """A bar without text: the words beside it say the same to who does not see it.
-
-    It is made of borders, which without a colour take the text's; a background cannot name that
-    colour in a notebook that JupyterLab does not trust.
-    """
-    parts = ((row.right, 1), (row.answered - row.right, 0.35))
-    spans = "".join(
-        f'<span style="display:inline-block;height:.6em;opacity:{strength};'
-        f'border-left:{width * count / row.total:.2f}em solid"></span>'
-        for count, strength in parts
-        if count
-    )
-    return (
-        f'<span style="display:inline-block;width:{width}em;height:.6em;line-height:0;'
-        f'border:1px solid #888;white-space:nowrap">{spans}</span>'
-    )
+def _bar(row: Row) -> str:
+    right, tried = row.right / row.total, (row.answered - row.right) / row.total
+    return boxes.bar([(right, 1), (tried, 0.35)])
 
 
 def panel_of(store: Progress, kept: str) -> Panel:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import html
 import re
 
+from courseware.boxes import LEFT
 from courseware.stepper.record import Change, Recording, Step
 from courseware.text import markdown_html
 
 CLASS = "tlm-steps"  # stepper.css hides it once the live stepper is there
 HEADINGS = ("Step", "Line", "Code", "Note", "What changed")
-LEFT = ' style="text-align:left"'  # JupyterLab sets tables to the right, and an indent is lost
 
 
 def static_html(recording: Recording) -> str:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from courseware import boxes
 from courseware.bank import questions
 from courseware.progress import panel, records
 from courseware.progress.overview import overview
@@ -178,7 +179,7 @@ def test_html_survives_an_untrusted_notebook_in_either_theme(state, request):
     assert not page.names & {"script", "class", "id", "onclick"}
     assert "<style" not in source and "var(" not in source
     assert "color" not in source.lower(), "the text's own, which the theme chooses"
-    assert set(re.findall("#[0-9a-f]{3,6}", ";".join(page.styles))) == {"#888"}
+    assert set(re.findall("#[0-9a-f]{3,6}", ";".join(page.styles))) == {boxes.GREY}
 
 
 @pytest.fixture

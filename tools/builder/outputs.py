@@ -12,9 +12,9 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from PIL import Image
 
+from courseware.claims import MIME
 from tools.builder.lesson import PHOTOS, tags
 
-CLAIM = "application/vnd.course.claim+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 _PROGRESS = re.compile(r"^.*(\r|\d+%\|).*$\n?", re.MULTILINE)
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]{6,}")
@@ -141,7 +141,7 @@ def _output_problem(output, photos: bool) -> str:
         return f"{output.ename}: {_ANSI.sub('', output.evalue)}"
     if output.output_type == "stream":
         return f"it writes to stderr: {output.text.strip()}" if output.name == "stderr" else ""
-    if output.data.get(CLAIM, {}).get("status") == "fails":
+    if output.data.get(MIME, {}).get("status") == "fails":
         return f"a claim does not hold: {output.data['text/plain']}"
     if photos and _has_picture(output):
         return "it shows photographs, which are not redistributed"
