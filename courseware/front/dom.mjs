@@ -4,7 +4,7 @@
 // say it wants its keys for itself.
 const FOCUSABLE = new Set(["a", "button", "input", "summary", "textarea"]);
 
-function make(tag, attributes = {}, ...children) {
+export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   if (FOCUSABLE.has(tag)) node.setAttribute("data-lm-suppress-shortcuts", "true");
   for (const [name, value] of Object.entries(attributes)) {
@@ -19,7 +19,7 @@ function make(tag, attributes = {}, ...children) {
 
 // A notebook's own handlers would take Enter away, run its commands on letters, and Ctrl+Z would not
 // reach the field. Only Ctrl+S goes on, as if it were typed outside the notebook.
-function keepKeys(event) {
+export function keepKeys(event) {
   event.stopPropagation();
   if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s") return;
   const outside = new KeyboardEvent("keydown", event);

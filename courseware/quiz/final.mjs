@@ -1,6 +1,9 @@
 // The end of a final quiz: try again what failed, keep the result.
 
-function finalButtons(model, screen, questions, retry) {
+import { make } from "../front/dom.mjs";
+import { sectionOf } from "./question.mjs";
+
+export function finalButtons(model, screen, questions, retry) {
   const scores = Object.fromEntries(questions.map((q) => [q.id, screen.states.get(q.id).first]));
   const failed = questions.filter((question) => scores[question.id] < 1);
   if (!screen.chosen && !screen.told) {

@@ -1,7 +1,9 @@
 // The part of a question that takes the answer: one builder for each type of question. Each returns
 // { element, read, write }: read() gives the answer as `grade` takes it, write() puts one back.
 
-function makeInput(question, name, changed) {
+import { make } from "../front/dom.mjs";
+
+export function makeInput(question, name, changed) {
   const builders = {
     single: choiceInput,
     multi: choiceInput,

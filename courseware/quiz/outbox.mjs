@@ -7,7 +7,7 @@ const NO_KERNEL = "The kernel that this quiz talked to is gone. Your answers are
 // Every message waits in the browser's storage until Python says that it is saved. A kernel that is
 // busy answers later; one that was restarted gets the message when the cell runs again. One that is
 // sent twice, as after a reload of the page, has the same key, and Python counts it once.
-function newOutbox(model, onWarning) {
+export function newOutbox(model, onWarning) {
   const post = (message) => {
     try {
       model.send(message);
@@ -29,7 +29,7 @@ function newOutbox(model, onWarning) {
 }
 
 // Messages about the model's questions that Python has not saved yet, as far as it has told.
-function waitingFor(model) {
+export function waitingFor(model) {
   const ids = new Set(model.get("questions").map((question) => question.id));
   const saved = new Set(model.get("saved"));
   return waiting().filter(({ key, question }) => ids.has(question) && !saved.has(key));

@@ -1,6 +1,10 @@
 // One question on screen: what was answered and shown so far lives in `state`, so that the question
 // can be drawn again (JupyterLab rebuilds outputs that were scrolled away) without losing anything.
 
+import { make } from "../front/dom.mjs";
+import { grade } from "./grading.mjs";
+import { makeInput } from "./inputs.mjs";
+
 const VERDICTS = {
   correct: "✔ Right.",
   partial: "◐ Partly right.",
@@ -13,7 +17,7 @@ let questionsMade = 0; // radio buttons need a name of their own in the page
 
 // state: { record, answer, grade, hints, steps, first }. record is what is saved, first the score
 // of the first try in this view. tell(what) is called after every change worth saving.
-function questionView(question, state, messages, tell) {
+export function questionView(question, state, messages, tell) {
   const input = makeInput(question, `tlm-question-${questionsMade++}`, () => {
     state.answer = input.read();
   });
@@ -82,13 +86,18 @@ function questionView(question, state, messages, tell) {
   return form;
 }
 
-function newState(record) {
+export function newState(record) {
   return { record, answer: undefined, grade: null, hints: 0, steps: 0, first: undefined };
 }
 
-function answered(record, status, score) {
+export function answered(record, status, score) {
   const best = Math.max(record?.best ?? 0, score);
   return { ...record, tries: (record?.tries ?? 0) + 1, best, last: status };
+}
+
+// The heading as one reads it: in the bank it is Markdown, as in the lesson.
+export function sectionOf(question) {
+  return question.section.replaceAll("`", "").trim();
 }
 
 function metaLine(question, record) {

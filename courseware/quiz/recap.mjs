@@ -1,6 +1,8 @@
 // Recap cards: a question on the front, its answer and solution on the back.
 
-function recapView(model, screen) {
+import { make } from "../front/dom.mjs";
+
+export function recapView(model, screen) {
   const box = make("div");
   const turn = (turned) => {
     screen.turned = turned;

@@ -1,6 +1,10 @@
 // One question, or a set of them with a bar to move in it and a score by concept.
 
-function quizView(model, screen) {
+import { make } from "../front/dom.mjs";
+import { finalButtons } from "./final.mjs";
+import { newState, questionView, sectionOf } from "./question.mjs";
+
+export function quizView(model, screen) {
   const messages = model.get("messages");
   const [bar, box, score] = [make("div"), make("div"), make("div")];
   const warning = make("p", { class: "warning", role: "status" });
@@ -118,11 +122,6 @@ function links(questions) {
     if (here) Object.assign(link, { href: `${q.lesson}.ipynb`, target: "_blank" });
     return link;
   });
-}
-
-// The heading as one reads it: in the bank it is Markdown, as in the lesson.
-function sectionOf(question) {
-  return question.section.replaceAll("`", "").trim();
 }
 
 function goBack(question) {

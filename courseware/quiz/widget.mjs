@@ -1,5 +1,11 @@
 // The widget: one question, a set of questions, or recap cards, and the way back to Python.
 
+import { keepKeys, make } from "../front/dom.mjs";
+import { newOutbox, waitingFor } from "./outbox.mjs";
+import { answered, newState } from "./question.mjs";
+import { recapView } from "./recap.mjs";
+import { quizView } from "./set.mjs";
+
 // anywidget calls this once a model. What is on screen belongs to the model, not to a view: an output
 // that JupyterLab builds anew, as when its cell is moved, goes on where it was.
 export default () => {

@@ -11,18 +11,10 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from courseware.front import glue
 from courseware.quiz.payload import MESSAGES
 
 HERE = Path(__file__).parent
-# One module for the browser, in an order in which every part finds what it uses.
-PARTS = ["../front/dom", "grading", "inputs", "question", "final"]
-PARTS += ["set", "recap", "outbox", "widget"]
-LOOKS = ["../front/theme.css", "widget.css"]  # what quiz and stepper share, then the widget's own
-
-
-def module_source() -> str:
-    """The JavaScript of the widget as one module."""
-    return "\n".join((HERE / f"{name}.mjs").read_text(encoding="utf-8") for name in PARTS)
 
 
 class QuizWidget(anywidget.AnyWidget):
@@ -36,8 +28,8 @@ class QuizWidget(anywidget.AnyWidget):
     title : shown above a set
     """
 
-    _esm = module_source()
-    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in LOOKS)
+    _esm = glue.module(HERE / "widget.mjs")
+    _css = glue.styles(HERE / "widget.css")
     questions = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
     saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending

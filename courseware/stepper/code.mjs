@@ -1,6 +1,8 @@
 // The code with its line numbers. A line that ran is a button that goes to when it ran next.
 
-function codeView(recording, visit) {
+import { make } from "../front/dom.mjs";
+
+export function codeView(recording, visit) {
   const ran = new Set(recording.steps.map((step) => step.line));
   const lines = recording.code.map((html, index) => {
     const number = index + 1;

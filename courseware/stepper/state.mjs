@@ -1,8 +1,11 @@
 // What the current step did: its note, what it printed or raised, and all variables after it.
 
+import { make } from "../front/dom.mjs";
+import { printedAt, variablesAt } from "./trace.mjs";
+
 const HOW = { new: "✚ new", changed: "● changed", gone: "✖ gone" };
 
-function noteView(recording) {
+export function noteView(recording) {
   const place = make("p", { class: "meta" });
   const note = make("div", { class: "words" });
   const end = make("div");
@@ -30,7 +33,7 @@ function endOf(recording, number) {
   return parts;
 }
 
-function printView(recording) {
+export function printView(recording) {
   const before = make("span", { class: "before" });
   const now = make("b");
   const block = make("pre", { tabindex: 0, role: "group", "aria-label": "Printed so far" }, before, now);
@@ -47,7 +50,7 @@ function printView(recording) {
   return { element, update };
 }
 
-function stateView(recording) {
+export function stateView(recording) {
   const body = make("tbody");
   const head = make("tr", {}, ...["Variable", "After this line", "What changed"].map((name) =>
     make("th", { scope: "col" }, name)));

@@ -1,5 +1,10 @@
 // The widget: a recording, its slider and its buttons. All of it works without a kernel.
 
+import { keepKeys, make } from "../front/dom.mjs";
+import { codeView } from "./code.mjs";
+import { noteView, printView, stateView } from "./state.mjs";
+import { nextOn } from "./trace.mjs";
+
 const PACE = 1600; // milliseconds a step while it plays
 
 // anywidget calls this once a model. The place belongs to the model, not to a view: an output that

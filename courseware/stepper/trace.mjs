@@ -1,7 +1,7 @@
 // What a recording holds at one of its steps. Nothing here knows of a page.
 
 // The variables after step `place`, in the order in which they appeared, each with its last change.
-function variablesAt(steps, place) {
+export function variablesAt(steps, place) {
   const variables = new Map();
   for (const step of steps.slice(0, place + 1)) {
     for (const [name, known] of variables) {
@@ -17,13 +17,13 @@ function variablesAt(steps, place) {
 }
 
 // All that was printed up to step `place`, and how much of it before that step.
-function printedAt(steps, place) {
+export function printedAt(steps, place) {
   const before = steps.slice(0, place).map((step) => step.printed ?? "").join("");
   return { before, now: steps[place].printed ?? "" };
 }
 
 // The next step on a line after `place`, from the start again where there is none; -1: never ran.
-function nextOn(steps, line, place) {
+export function nextOn(steps, line, place) {
   const later = steps.findIndex((step, number) => number > place && step.line === line);
   return later >= 0 ? later : steps.findIndex((step) => step.line === line);
 }

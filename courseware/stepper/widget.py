@@ -7,18 +7,11 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from courseware.front import glue
 from courseware.stepper.record import Recording
 from courseware.text import code_lines, markdown_html
 
 HERE = Path(__file__).parent
-# One module for the browser, in an order in which every part finds what it uses.
-PARTS = ["../front/dom", "trace", "code", "state", "stepper"]
-LOOKS = ["../front/theme.css", "stepper.css"]  # what quiz and stepper share, then the widget's own
-
-
-def module_source() -> str:
-    """The JavaScript of the widget as one module."""
-    return "\n".join((HERE / f"{name}.mjs").read_text(encoding="utf-8") for name in PARTS)
 
 
 def payload(recording: Recording) -> dict:
@@ -31,8 +24,8 @@ def payload(recording: Recording) -> dict:
 class StepperWidget(anywidget.AnyWidget):
     """A recording on screen, one step at a time."""
 
-    _esm = module_source()
-    _css = "\n".join((HERE / name).read_text(encoding="utf-8") for name in LOOKS)
+    _esm = glue.module(HERE / "stepper.mjs")
+    _css = glue.styles(HERE / "stepper.css")
     recording = traitlets.Dict().tag(sync=True)
 
     def __init__(self, recording: Recording) -> None:

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 import sys
 
 import pytest
@@ -15,7 +13,7 @@ from courseware.quiz.grading import grade
 from courseware.quiz.payload import LETTERS, MESSAGES, payload, shuffled
 from courseware.quiz.plain import PlainQuestion, read_answer
 from courseware.quiz.static import static_html
-from courseware.quiz.widget import QuizWidget, module_source, save
+from courseware.quiz.widget import QuizWidget, save
 from courseware.text import code_html, code_lines, markdown_html
 from tools.builder.lesson import QUIZ, ROOT, quiz_call, read_cells, tags
 from tools.builder.quiz_cells import static_output
@@ -122,14 +120,6 @@ def test_a_lessons_quizzes_add_little_to_its_notebook(lesson):
 
 
 # --- the live one ---
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not here")
-def test_the_browser_can_read_the_module(tmp_path):
-    module = tmp_path / "quiz.mjs"
-    module.write_text(module_source(), encoding="utf-8")
-    done = subprocess.run(["node", "--check", str(module)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def test_what_the_browser_sends_is_saved_and_answered(progress, monkeypatch):

@@ -17,7 +17,7 @@ from courseware.stepper import step_through
 from courseware.stepper.record import Recording, record
 from courseware.stepper.source import read_source
 from courseware.stepper.static import static_html
-from courseware.stepper.widget import StepperWidget, module_source, payload
+from courseware.stepper.widget import StepperWidget, payload
 from tools.builder.build import read
 from tools.builder.lesson import ROOT, STEPPER, tags
 from tools.builder.outputs import WIDGET, clean_outputs
@@ -627,13 +627,6 @@ def test_without_anywidget_the_table_stands_alone(monkeypatch):
     monkeypatch.setitem(sys.modules, "courseware.stepper.widget", None)
     step_through(endless_line, seconds=0.2)
     assert len(shown) == 1 and "Stopped after" in shown[0].data
-
-
-def test_the_module_has_all_parts():
-    source = module_source()
-    assert source.count("export default") == 1
-    for name in ("make", "keepKeys", "variablesAt", "codeView", "noteView", "controlsView"):
-        assert source.count(f"function {name}(") == 1
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
