@@ -84,12 +84,10 @@ def _as_bool(value) -> bool:
 
 
 def _display(shown: Claim) -> None:
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        get_ipython = None
-    if get_ipython is None or get_ipython() is None:
+    from IPython import get_ipython
+    from IPython.display import display
+
+    if get_ipython() is None:
         print(shown)
     else:
         display(shown)

@@ -1,12 +1,9 @@
 """A claim shows what holds, raises only when strict, and takes nothing for true by accident."""
 
-import builtins
-
 import numpy as np
 import pytest
 import torch
 
-from courseware import claims
 from courseware.claims import MIME, Claim, ClaimFailed, claim
 
 
@@ -85,19 +82,6 @@ def test_in_a_notebook_it_is_displayed(monkeypatch):
     monkeypatch.setattr(IPython.display, "display", displayed.append)
     claim("shown", True, figure=3)
     assert displayed == [Claim("shown", "holds", "3")]
-
-
-def test_it_works_without_ipython(monkeypatch, capsys):
-    real = builtins.__import__
-
-    def no_ipython(name, *rest):
-        if name.startswith("IPython"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", no_ipython)
-    claims.claim("plain", True)
-    assert capsys.readouterr().out == "✔ plain\n"
 
 
 def test_a_timed_claim_is_shown_but_never_raises(capsys, monkeypatch):
