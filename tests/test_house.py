@@ -100,3 +100,14 @@ def test_a_lesson_has_its_parts(lesson):
 def test_a_lesson_links_only_to_lessons_there_are(lesson):
     links = re.findall(r"\]\((\w+)\.ipynb\)", lesson.read_text(encoding="utf-8"))
     assert links and set(links) <= {path.stem for path in LESSONS}
+
+
+@pytest.mark.parametrize("package", ["course_utils", "courseware", "tools"])
+def test_the_map_in_contributing_names_every_module(package):
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    page = page.split("## Where is what")[1].split("\n## ")[0]
+    parts = [part for part in (ROOT / package).iterdir() if not part.name.startswith(("_", "."))]
+    modules = [part.stem for part in parts if part.suffix == ".py"]
+    modules += [f"{part.name}/?" for part in parts if (part / "__init__.py").is_file()]
+    assert modules
+    assert not [name for name in modules if not re.search(rf"`{name}`", page)]
