@@ -21,7 +21,7 @@ from course_utils.images import (
     per_class_index,
     positions_of,
 )
-from course_utils.store.cache import kept, key_of
+from course_utils.store.cache import kept_pass
 from course_utils.store.messages import progress
 from course_utils.surgery import find_head
 
@@ -82,8 +82,9 @@ def embed(
     images : N images
     batch_size : 16 was fastest on two cores, and 64 half as fast: their activations no longer fit
         the caches
-    cache : keep the features on disk under a hash of weights and pixels, and read them from there
-        next time. Hashing costs a fraction of a second; a changed weight or image is a new entry
+    cache : keep the features on disk under a hash of the network, its settings and the pixels, and
+        read them from there next time. Whatever changes, a stride as well as a weight, is a new
+        entry. Networks of PyTorch's and torchvision's modules on the CPU only
 
     Returns
     -------
@@ -103,9 +104,11 @@ def embed(
 
     if not cache:
         return FeatureSet(run(), images.labels, images.classes)
-    # Features do not depend on the head: another one finds them again.
-    key = key_of(model, images.images, without=find_head(model).name + ".")
-    features = kept(f"features/{key}.kept", run, lambda f: f.ndim == 2 and len(f) == len(images))
+
+    def fits(found: torch.Tensor) -> bool:
+        return found.ndim == 2 and len(found) == len(images)
+
+    features = kept_pass("features", run, fits, model, images.images)
     return FeatureSet(features, images.labels, images.classes)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from course_utils.device import pick_device
 from course_utils.images import ImageSet
-from course_utils.store.cache import kept, key_of
+from course_utils.store.cache import kept_pass
 from course_utils.store.messages import progress
 from course_utils.surgery import stages
 
@@ -146,7 +146,6 @@ def weight_drift(before: Mapping[str, torch.Tensor], model: nn.Module) -> dict[s
 
 
 _REAL, _WHOLE = torch.float32, torch.int32
-_VERSION = "survey 1"  # part of the key on disk: change it with what is noted
 
 
 @dataclass(frozen=True)
@@ -182,8 +181,9 @@ def survey(
     ----------
     modules : name → module of ``model`` that gives maps [N, C, h, w] (None: all of `stages`)
     best : how many images to note for each channel, or all if there are fewer
-    cache : keep the result on disk under a hash of weights, pixels and modules, and read it from
-        there next time. A changed weight, image or module is a new entry
+    cache : keep the result on disk under a hash of the network, its settings and the pixels, and
+        read it from there next time. Whatever changes, a stride as well as a weight, is a new
+        entry. Networks of PyTorch's and torchvision's modules on the CPU only
 
     Raises
     ------
@@ -203,8 +203,10 @@ def survey(
         found = run()
     else:
         places = [f"{name}={paths[id(module)]}" for name, module in modules.items()]
-        key = key_of(model, images.images, [_VERSION, f"best {best}", *places])
-        found = kept(f"survey/{key}.kept", run, lambda read: list(read) == list(modules))
+        settings = [f"best {best}", *places]
+        found = kept_pass(
+            "survey", run, lambda read: list(read) == list(modules), model, images.images, settings
+        )
     return {name: Responses(**parts) for name, parts in found.items()}
 
 

@@ -768,7 +768,7 @@ explore(show_maps, alt="Twelve activation maps", stage=stage, first=first)
 # %% [markdown]
 # **What does a channel like?** Ask all 1,200 photos, and cut out the spot that excites it most. The test photos may take part: no label is used here, nothing is scored and nothing chosen.
 #
-# One pass notes, for every channel of every stage, its average on each photo, and where it is strongest of all. `cache=True` keeps that on your disk, under a hash of the weights and the pixels: the next time you come here it is simply read.
+# One pass notes, for every channel of every stage, its average on each photo, and where it is strongest of all. `cache=True` keeps that on your disk, under a hash of the network and the pixels: the next time you come here it is simply read.
 
 # %%
 from course_utils.images import ImageSet, per_class_index

@@ -1,4 +1,7 @@
-"""Results that come out the same every time, kept on disk under a hash of what they depend on."""
+"""Results that come out the same every time, kept on disk under a hash of what they depend on.
+
+A folder holds at most `BOUND` bytes of a kind: then what was used longest ago goes.
+"""
 
 from __future__ import annotations
 
@@ -6,34 +9,36 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from course_utils.store.folders import cache_dir
+from course_utils.store.identity import Unidentified, key_of
+
+BOUND = 500_000_000  # bytes: the photos in three sizes, or the passes over them of fifty networks
 
 
-def key_of(
-    model: nn.Module, pixels: torch.Tensor, settings: Iterable[str] = (), *, without: str = ""
-) -> str:
-    """A name that changes with any weight, buffer, pixel or setting; 32 hexadecimal digits.
+def kept_pass(
+    kind: str,
+    make: Callable[[], object],
+    usable: Callable[[object], bool],
+    model: nn.Module,
+    pixels: torch.Tensor,
+    settings: Iterable[str] = (),
+):
+    """`kept`, under a key of all that a pass of ``model`` over ``pixels`` depends on.
 
-    Parameters
-    ----------
-    pixels : uint8, of any shape
-    settings : whatever else the result depends on, as text
-    without : entries of the model's state whose names begin so do not count ("": all count)
+    Where the key cannot be told, a printed line says why, and the pass is made each time.
     """
-    digest = hashlib.blake2b(digest_size=16)
-    # As a list, so that settings "a", "b" are not the setting "ab".
-    digest.update(repr([type(model).__name__, tuple(pixels.shape), *settings]).encode())
-    for name, value in model.state_dict().items():
-        if not (without and name.startswith(without)):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy())
-    digest.update(pixels.cpu().contiguous().numpy())
-    return digest.hexdigest()
+    try:
+        key = key_of(model, pixels, settings)
+    except Unidentified as reason:
+        print(f"Not kept on disk, for {reason}: the pass is made each time.")
+        return make()
+    return kept(f"{kind}/{key}.kept", make, usable)
 
 
 def kept(path: Path | str, make: Callable[[], object], usable: Callable[[object], bool]):
@@ -65,6 +70,8 @@ def _read(path: Path | str) -> object | None:
         content = (cache_dir() / path).read_bytes()
         # torch.load finds half a file, but not a changed bit: it does not look at the checksums.
         if hashlib.sha256(content[32:]).digest() == content[:32]:
+            with suppress(OSError):  # a cache that can only be read
+                os.utime(cache_dir() / path)  # used now: it goes last
             return torch.load(io.BytesIO(content[32:]), weights_only=True)
     except Exception:  # unreadable, or not ours: there are many ways to be no use
         pass
@@ -83,5 +90,18 @@ def _write(path: Path | str, result: object) -> None:
             file.write(hashlib.sha256(content.getbuffer()).digest())
             file.write(content.getbuffer())
         partial.replace(path)  # atomic: another notebook never reads half a file
+        _make_room(path)
     except OSError as error:
         print(f"The result could not be kept on disk ({error}): next time it is computed again.")
+
+
+def _make_room(newest: Path) -> None:
+    """Remove what was used longest ago until the rest fits; the newest stays in any case."""
+    with suppress(OSError):  # another notebook removes the same
+        others = [path for path in newest.parent.glob(f"*{newest.suffix}") if path != newest]
+        others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+        room = BOUND - newest.stat().st_size
+        for path in others:
+            room -= path.stat().st_size
+            if room < 0:
+                path.unlink(missing_ok=True)

@@ -84,8 +84,6 @@ def test_the_cache_is_read_the_second_time_and_only_for_the_same_input(cache, mo
     monkeypatch.setattr(features_module, "_run", lambda *a: passes.append(1) or run(*a))
     first = embed(model, data, cache=True)
     assert torch.equal(embed(model, data, cache=True).features, first.features)
-    replace_head(model, 7)  # another head: the features are still the same
-    embed(model, data, cache=True)
     assert len(passes) == 1
     embed(model, data[:6], cache=True)
     with torch.no_grad():

@@ -131,6 +131,17 @@ def test_a_change_of_anything_is_another_entry(small, passes):
     assert len(passes) == 8
 
 
+def test_another_forward_pass_with_the_same_weights_is_another_entry(small, passes, capsys):
+    first = ask(small)["a"].means
+    small[0].stride = (2, 2)
+    assert not torch.equal(ask(small)["a"].means, first)
+    small[0].register_forward_hook(lambda module, inputs, output: 2 * output)
+    for _ in range(2):
+        ask(small)
+    assert len(passes) == 4, "what a hook does is not known: nothing is kept"
+    assert "0 (Conv2d) has a hook" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped bit"])
 def test_a_damaged_file_is_made_anew(small, passes, tmp_path, damage):
     first = ask(small)["a"]
