@@ -127,7 +127,7 @@ def adapt(
         raise ValueError("the model holds low-rank adapters already: merge(model) them first")
     head = find_head(model).module
     roots = [model] if parts is None else [model.get_submodule(part) for part in parts]
-    wanted = {id(m) for root in roots for m in root.modules()} - {id(head)}
+    wanted = {id(m) for root in roots for m in root.modules()} - {id(m) for m in head.modules()}
     places = [n for n, m in model.named_modules() if id(m) in wanted and _has_room(m, rank)]
     if not places:
         raise ValueError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_utils.device import pick_device
 from course_utils.images import ImageSet
-from course_utils.surgery import batchnorm_layers, find_head, set_train_mode
+from course_utils.surgery import batchnorm_layers, find_head, reset, set_train_mode
 from course_utils.training import fit
 
 
@@ -49,7 +49,7 @@ def train_head(
     head = find_head(model).module
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        head.reset_parameters()
+        reset(head)
     fit(
         model, data, None, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
         optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True), set_mode=set_mode,

@@ -14,19 +14,31 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.modules.dropout import _DropoutNd
 from torchvision.ops import StochasticDepth
 
+from course_utils.anatomy import DROPOUTS, CannotSplit, modes_kept, parts, split_at
 from course_utils.device import autocast, pick_device
 from course_utils.images import ImageSet, index_batches
-from course_utils.split import CannotSplit, first_trainable, split_at
 from course_utils.store.messages import progress, show_notice
-from course_utils.surgery import batchnorm_layers, modes_kept, set_train_mode
+from course_utils.surgery import batchnorm_layers, set_train_mode
 from course_utils.training import History, fit
 
 
 class NotCacheable(ValueError):
     """Why the prefix cannot be run once for all; the message is one clause of plain English."""
+
+
+def first_trainable(model: nn.Module) -> str:
+    """Name of the first stage (or the head) that holds a trainable tensor.
+
+    Raises
+    ------
+    ValueError : everything is frozen
+    """
+    for name, part in parts(model).items():
+        if any(p.requires_grad for p in part.parameters()):
+            return name
+    raise ValueError("every parameter is frozen: unfreeze what you want to train first")
 
 
 class _Prefix:
@@ -239,7 +251,7 @@ def _check_room(prefix: _Prefix, images: ImageSet, n: int, limit_mb: float) -> N
 
 
 def _drops(module: nn.Module) -> bool:
-    rate = module.p if isinstance(module, _DropoutNd | StochasticDepth) else 0
+    rate = module.p if isinstance(module, (*DROPOUTS, StochasticDepth)) else 0
     rate = module.dropout if isinstance(module, nn.MultiheadAttention) else rate
     return module.training and rate > 0
 

@@ -1,130 +1,88 @@
-"""Backbone and head: find them, freeze them, swap them, and see what state they hold.
+"""Freeze a backbone, swap its head, and see what state a network holds.
 
-Works on any torchvision classifier. Nothing here looks for a layer by a piece of its name.
+Everything works in place on any torchvision classifier, also inside another module: `find_head`
+and `stages` come from `anatomy`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import copy
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from course_utils.anatomy import auxiliary_heads, find_head, layers_of, stages
 
-@dataclass(frozen=True)
-class Head:
-    """The last classifying layer of a model and where it hangs.
-
-    ``name`` is its dotted path, ``parent`` the module that holds it under ``attribute``.
-    ``in_features`` is the width of the feature vector, ``out_features`` the number of classes.
-    """
-
-    name: str
-    module: nn.Module
-    parent: nn.Module
-    attribute: str
-    in_features: int
-    out_features: int
-
-
-def find_head(model: nn.Module) -> Head:
-    """The last `nn.Linear` in definition order or, where a model has none behind its last
-    convolution (SqueezeNet), that convolution.
-
-    In every torchvision classifier the layer defined last is the one that gives the logits
-    (`tests/core/test_surgery.py` checks all families).
-
-    Raises
-    ------
-    ValueError : the model ends in neither
-    """
-    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-    if not layers:
-        raise ValueError(
-            f"{type(model).__name__} has no Linear or Conv2d layer, so there is no head to find; "
-            "give a classifier such as torchvision's resnet18()"
-        )
-    name, module = layers[-1]
-    parent_name, _, attribute = name.rpartition(".")
-    if isinstance(module, nn.Linear):
-        sizes = module.in_features, module.out_features
-    else:
-        sizes = module.in_channels, module.out_channels
-    return Head(name, module, model.get_submodule(parent_name), attribute, *sizes)
+BATCHNORMS = tuple(getattr(nn, kind) for kind in nn.modules.batchnorm.__all__)
 
 
 def replace_head(model: nn.Module, num_classes: int) -> None:
     """Put a new, randomly initialised and trainable head of ``num_classes`` in place of the old.
 
-    Same kind of layer, same input width, same device and dtype, bias as the old one had it;
-    everything else (a dropout in front of it, say) stays. Build the optimizer *after* this call:
-    one built before holds the old head's tensors.
+    Same kind of layers, same input width, same settings, device and dtype, bias as the old one had
+    it. Everything else (a dropout in front of it, say) stays, but for the auxiliary heads of
+    GoogLeNet and Inception: they give the old classes, so they go. Build the optimizer *after*
+    this call: one built before holds the old head's tensors.
 
     Raises
     ------
-    ValueError : num_classes < 1
+    ValueError : num_classes is no whole number of at least 1, or no multiple of the groups of a
+        convolution; or `find_head` finds no head
     """
-    if not isinstance(num_classes, int) or num_classes < 1:
+    try:
+        classes = operator.index(num_classes)  # NumPy has whole numbers of its own
+    except TypeError:
+        classes = 0
+    if classes < 1:
         raise ValueError(f"got num_classes={num_classes!r}; expected a whole number of at least 1")
     head = find_head(model)
-    old = head.module
-    settings = {"bias": old.bias is not None,
-                "device": old.weight.device, "dtype": old.weight.dtype}  # fmt: skip
-    if isinstance(old, nn.Linear):
-        new = nn.Linear(head.in_features, num_classes, **settings)
-    else:
-        new = nn.Conv2d(head.in_features, num_classes, old.kernel_size, old.stride, **settings)
+    name, last = list(layers_of(head.module).items())[-1]
+    new = _with_outputs(last, classes)
+    if name:  # several layers, which begin anew together
+        whole = copy.deepcopy(head.module).requires_grad_(True)
+        reset(whole)
+        whole.set_submodule(name, new)
+        new = whole
     setattr(head.parent, head.attribute, new)
-    if hasattr(model, "num_classes"):  # SqueezeNet and ViT keep the number; keep it true
-        model.num_classes = num_classes
+    for module in model.modules():  # SqueezeNet and ViT keep the number: it should be true
+        if hasattr(module, "num_classes") and new in set(module.modules()):
+            module.num_classes = classes
+    drop_auxiliary_heads(model)
 
 
-# where families keep their blocks; what comes before them is the stem
-_BLOCK_PATHS = ("features", "layers", "encoder.layers", "trunk_output", "blocks")
+def _with_outputs(old: nn.Linear | nn.Conv2d, classes: int) -> nn.Linear | nn.Conv2d:
+    """A new layer like ``old``, but for the number of outputs."""
+    like = {"bias": old.bias is not None, "device": old.weight.device, "dtype": old.weight.dtype}
+    if isinstance(old, nn.Linear):
+        return nn.Linear(old.in_features, classes, **like)
+    if classes % old.groups:
+        raise ValueError(
+            f"got num_classes={classes}; the head is a convolution of {old.groups} groups, so "
+            f"expected a multiple of {old.groups}"
+        )
+    for setting in ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"):
+        like[setting] = getattr(old, setting)
+    return nn.Conv2d(old.in_channels, classes, **like)
 
 
-def stages(model: nn.Module) -> dict[str, nn.Module]:
-    """The backbone as named parts in forward order: disjoint, and together all but the head.
-
-    For a network that keeps its blocks in one sequence (MobileNet, EfficientNet, ConvNeXt, ViT,
-    Swin, VGG …) each block is a stage, named by its path (``features.3``); for one that has named
-    children (ResNet's ``layer1`` … ``layer4``) each child is. Parts without parameters (pooling,
-    activations) belong to no stage: there is nothing to freeze in them. Nor do parameters that hang
-    on no layer (ViT's class token and position embedding): see `loose_parameters`.
-
-    Returns
-    -------
-    dict from dotted path to module
-    """
-    head = find_head(model).module
-    found: dict[str, nn.Module] = {}
-    for name, module in _parts(model):
-        if module is not head and any(True for _ in module.parameters()):
-            found[name] = module
-    return found
+def reset(module: nn.Module) -> None:
+    """New random values for every layer in ``module`` that knows how to begin."""
+    for layer in module.modules():
+        if hasattr(layer, "reset_parameters"):
+            layer.reset_parameters()
 
 
-def _parts(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Children in forward order, with block sequences opened one level and whatever holds the
-    head opened down to it."""
-    head = find_head(model).module
-    paths = {id(m): n for n, m in model.named_modules()}
-
-    def walk(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-        for child in module.children():
-            name = paths[id(child)]
-            holds_head = any(m is head for m in child.modules())
-            opens = any(name == p or p.startswith(name + ".") for p in _BLOCK_PATHS)
-            if child is not head and (holds_head or opens):
-                yield from walk(child)
-            else:
-                yield name, child
-
-    yield from walk(model)
+def drop_auxiliary_heads(model: nn.Module) -> None:
+    """Take off what `auxiliary_heads` finds, so that training mode gives logits alone."""
+    for name in auxiliary_heads(model):
+        holder, _, attribute = name.rpartition(".")
+        network = model.get_submodule(holder)
+        network.aux_logits = False
+        setattr(network, attribute, None)
 
 
 def loose_parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -218,8 +176,9 @@ def set_train_mode(model: nn.Module) -> None:
     """Training mode, except for modules that own parameters and whose parameters are all frozen.
 
     `model.train()` would put a frozen BatchNorm layer back to updating its running statistics.
-    Call this where the loop says `model.train()`, in every epoch. Dropout has no parameters and
-    stays on.
+    Call this where the loop says `model.train()`, in every epoch. Dropout has no parameters: it
+    follows the smallest module around it that has some. So it is off inside a frozen block, but on
+    before a trainable head and between frozen layers that share an `nn.Sequential` with one (VGG).
     """
     model.train()
     for module in model.modules():
@@ -230,7 +189,7 @@ def set_train_mode(model: nn.Module) -> None:
 
 def batchnorm_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Every BatchNorm layer by its dotted path."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, _BatchNorm)}
+    return {name: m for name, m in model.named_modules() if isinstance(m, BATCHNORMS)}
 
 
 @dataclass(frozen=True)
@@ -257,7 +216,10 @@ def count(module: nn.Module) -> Counts:
 
 def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of the model's whole state, parameters and buffers, as `changed` wants it."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+    state = model.state_dict()  # filled anew, not copied: MNASNet asks for the version it carries
+    for name, value in state.items():
+        state[name] = value.detach().clone()
+    return state
 
 
 def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> list[str]:
@@ -281,7 +243,7 @@ def _shape(state: dict[str, torch.Tensor], name: str):
     return state[name].shape if name in state else None
 
 
-def report(model: nn.Module) -> pd.DataFrame:
+def state_table(model: nn.Module) -> pd.DataFrame:
     """One row for each stage and the head: tensors, values, trainable values, and how many
     BatchNorm layers there are and how many of them are in training mode."""
     parts = {**stages(model), find_head(model).name + " (head)": find_head(model).module}
@@ -299,14 +261,3 @@ def report(model: nn.Module) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).set_index("part")
-
-
-@contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Training or evaluation, module by module: afterwards as before."""
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

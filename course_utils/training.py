@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils import plots
+from course_utils.anatomy import auxiliary_heads
 from course_utils.device import autocast, pick_device
 from course_utils.measure import stopwatch
 from course_utils.store.messages import progress
@@ -258,8 +259,15 @@ def lr_find(
 def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Raise ValueError unless the optimizer holds every trainable tensor of the model.
 
-    Catches the silent classic: built before the head swap, it goes on updating the old head.
+    Catches the silent classic: built before the head swap, it goes on updating the old head. Also
+    refuses a model whose auxiliary heads would answer beside its head.
     """
+    if auxiliary := list(auxiliary_heads(model)):
+        raise ValueError(
+            f"in training {type(model).__name__} gives several outputs, for it has auxiliary heads "
+            f"({', '.join(auxiliary)}). Drop them first: surgery.drop_auxiliary_heads(model), or "
+            "surgery.replace_head(model, num_classes), which does it too"
+        )
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:

@@ -507,7 +507,7 @@ explore(show_cost, alt="Three costs, in percent", network=network, first=first_s
 
 # %% [markdown]
 # ## All but the last stage
-# By hand it takes three lines: freeze everything, thaw what you mean. `unfreeze_from` takes the name of a stage and does this on any torchvision classifier; `report` shows the result.
+# By hand it takes three lines: freeze everything, thaw what you mean. `unfreeze_from` takes the name of a stage and does this on any torchvision classifier; `state_table` shows the result.
 
 # %% tags=["nbval-check-output"]
 resnet.requires_grad_(False)
@@ -516,12 +516,12 @@ resnet.fc.requires_grad_(True)
 by_hand = [parameter.requires_grad for parameter in resnet.parameters()]
 
 # %% tags=["nbval-check-output"]
-from course_utils.surgery import report, unfreeze_from
+from course_utils.surgery import state_table, unfreeze_from
 
 unfreeze_from(resnet, "layer4")
 claim("unfreeze_from sets the same flags",
       by_hand == [parameter.requires_grad for parameter in resnet.parameters()])
-report(resnet).map("{:,}".format)
+state_table(resnet).map("{:,}".format)
 
 # %% [markdown]
 # (The last column belongs to the last section.) MobileNetV2 has no `layer4`, only a row of small blocks. Ask for its stages, and thaw the last three.
@@ -530,7 +530,7 @@ report(resnet).map("{:,}".format)
 last_three = list(stages(model))[-3:]
 unfreeze_from(model, last_three[0])
 print(last_three)
-report(model).tail(6).map("{:,}".format)
+state_table(model).tail(6).map("{:,}".format)
 
 # %% [markdown]
 # Both point at a *module* and take what is inside. Code that goes by a piece of a name, `if "fc" not in name`, is everywhere, and [lesson 3](03_head_swap.ipynb) shows what it catches instead.
@@ -708,7 +708,7 @@ with torch.no_grad():
     resnet(images)
 held = [name for name in changed(resnet, before) if not name.startswith("layer4.")]
 claim("with set_train_mode the frozen stages stand still", not held, figure=f"{len(held)} moved")
-report(resnet)[["trainable values", "BN layers", "BN in train"]].map("{:,}".format)
+state_table(resnet)[["trainable values", "BN layers", "BN in train"]].map("{:,}".format)
 
 # %% [markdown]
 # What this bug costs in accuracy, and when you *want* the statistics to move, is [lesson 6](06_batchnorm_pitfalls.ipynb).

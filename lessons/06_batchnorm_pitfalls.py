@@ -561,12 +561,12 @@ claim("exchanging the statistics under a trained head costs accuracy on good pho
 # Between the two lies fine-tuning: *freeze early, adapt late*. The early stages stay as they are, statistics included; the late ones learn, and their statistics follow. `set_train_mode` goes by the flags, so it does exactly that:
 
 # %%
-from course_utils.surgery import report, stages, unfreeze_from
+from course_utils.surgery import stages, state_table, unfreeze_from
 
 partly = copy.deepcopy(start)
 unfreeze_from(partly, list(stages(partly))[-3])
 set_train_mode(partly)
-report(partly)[["trainable values", "BN layers", "BN in train"]].tail(6)
+state_table(partly)[["trainable values", "BN layers", "BN in train"]].tail(6)
 
 # %% tags=["quiz"]
 quiz("06-recalibrate")

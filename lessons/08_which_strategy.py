@@ -248,8 +248,8 @@ quiz("08-guide")
 # The patient is a healthy classifier: a frozen backbone and a trained head. To keep the clinic quick, the photos run through the network once. We keep what leaves its front part (`maps`, for the cases that train the last blocks) and what enters the head (features, as in lesson 4). Two of the cases open the test photos, to show the damage. A clinic may do that; a project may not.
 
 # %%
+from course_utils.anatomy import split_at
 from course_utils.features import FeatureSet, cached_head, embed
-from course_utils.split import split_at
 
 WEIGHTS = available_weights(BACKBONE)
 PRETRAINED = WEIGHTS is not None

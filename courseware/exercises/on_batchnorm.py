@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
 from torchvision.models.vision_transformer import VisionTransformer
 from torchvision.ops import StochasticDepth
 
+from course_utils.anatomy import DROPOUTS
 from course_utils.surgery import batchnorm_layers, freeze_backbone, unfreeze_from
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import SIZE, build
@@ -116,7 +115,7 @@ def _need_modes(model: nn.Module) -> None:
     drops = {
         name: model.get_submodule(name.rpartition(".")[0])
         for name, module in model.named_modules()
-        if isinstance(module, _DropoutNd | StochasticDepth)
+        if isinstance(module, (*DROPOUTS, StochasticDepth))
     }
     off = [n for n, around in drops.items() if _learns(around) and not _training(model, n)]
     need(not off, "dropout-off", f"In eval mode: {some(off)}.")
@@ -124,7 +123,7 @@ def _need_modes(model: nn.Module) -> None:
     need(not on, "frozen-part-at-random", f"In training mode: {some(on)}.")
 
 
-def _need_frozen_norms_at_rest(model: nn.Module, frozen: dict[str, _BatchNorm]) -> None:
+def _need_frozen_norms_at_rest(model: nn.Module, frozen: dict[str, nn.Module]) -> None:
     """None of them is in training mode; if some are, what they have in common tells why."""
     awake = [name for name in frozen if _training(model, name)]
     if not awake:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from torch import nn
 
-from course_utils.surgery import find_head
+from course_utils.surgery import BATCHNORMS, find_head
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import build
 from courseware.exercises.trial import Trial, attribute_set, goes_by_name, listed, need
@@ -28,7 +28,7 @@ FAMILIES = (
     *("resnet18", "mobilenet_v2", "efficientnet_b0", "vgg11"),
     *("densenet121", "vit_b_16", "maxvit_t"),
 )
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
+NORMS = (*BATCHNORMS, nn.LayerNorm, nn.GroupNorm)
 
 
 class Flags:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from course_utils.surgery import Head, find_head
+from course_utils.anatomy import Head, find_head
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import CONVNEXT, VIT, build, noise
 from courseware.exercises.trial import Trial, forward, goes_by_name, listed, moved, need

@@ -1,94 +1,29 @@
-"""Heads, stages, freezing and train mode, over the families of torchvision's classifiers."""
+"""Swapping heads, freezing, groups for the optimizer, train mode, and what state there is."""
 
+import numpy as np
 import pytest
 import torch
-import torchvision
 from torch import nn
-from torchvision.models import get_model, get_model_builder, get_model_weights, list_models
+from torchvision.models import get_model
 
 from course_utils import surgery
-from course_utils.surgery import count, find_head, replace_head, stages
-
-
-def smallest_of_each_family() -> list[str]:
-    """One model for each module of torchvision that builds classifiers, the one of least size."""
-    families = {}
-    for name in list_models(module=torchvision.models):
-        size = get_model_weights(name).DEFAULT.meta["num_params"]
-        families.setdefault(get_model_builder(name).__module__, []).append((size, name))
-    return [min(members)[1] for members in families.values()]
-
-
-FAMILIES = smallest_of_each_family()
-SIDES = {"vit_b_16": 224, "maxvit_t": 224, "inception_v3": 75}  # the others run at 64
-
-
-def build(name: str, device: str = "cpu") -> nn.Module:
-    options = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    # RegNet computes its widths with tensors, which the meta device cannot do.
-    with torch.device("cpu" if name.startswith("regnet") else device):
-        return get_model(name, weights=None, **options)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Single images gain nothing from threads, and on a busy machine threads wait on each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module", params=FAMILIES)
-def runnable(request):
-    """A model with random weights in eval mode and one photo-shaped input; built once a family."""
-    torch.manual_seed(0)
-    side = SIDES.get(request.param, 64)
-    return build(request.param).eval(), torch.rand(1, 3, side, side)
+from course_utils.anatomy import auxiliary_heads, stages
+from course_utils.surgery import count, replace_head
 
 
 @pytest.fixture
 def resnet():
     torch.manual_seed(0)
-    return build("resnet18")
+    return get_model("resnet18")
 
 
 @pytest.fixture
 def mobilenet():
     torch.manual_seed(0)
-    return build("mobilenet_v2")
+    return get_model("mobilenet_v2")
 
 
 # ---- the head ---------------------------------------------------------------------------------
-
-
-def test_the_families_are_all_there():
-    assert len(FAMILIES) >= 17
-    assert {"mobilenet_v2", "resnet18", "squeezenet1_1", "alexnet"} <= set(FAMILIES)
-
-
-def test_the_head_gives_the_logits(runnable):
-    # The oracle is the forward pass: with the right layer at zero, every logit is exactly zero.
-    model, images = runnable
-    replace_head(model, 7)
-    head = find_head(model)
-    with torch.no_grad():
-        for parameter in head.module.parameters():
-            parameter.fill_(1.0)  # SqueezeNet cuts negative logits off
-        assert model(images).shape == (1, 7) and model(images).abs().sum() > 0
-        for parameter in head.module.parameters():
-            parameter.zero_()
-        assert torch.equal(model(images), torch.zeros(1, 7))
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_head_is_described_truly(name):
-    model = build(name, "meta")
-    head = find_head(model)
-    assert model.get_submodule(head.name) is head.module
-    assert getattr(head.parent, head.attribute) is head.module
-    assert head.out_features == 1000
-    assert head.module.weight.shape[:2] == (1000, head.in_features)
 
 
 def test_replace_head_keeps_kind_bias_dtype_and_the_rest(mobilenet):
@@ -109,16 +44,72 @@ def test_a_new_head_is_trainable_in_a_frozen_model(resnet):
     assert count(resnet).trainable_tensors == 2
 
 
-@pytest.mark.parametrize("classes", [0, -1, 2.5, "5"])
+def test_a_new_convolution_keeps_all_settings_of_the_old():
+    old = nn.Conv2d(8, 6, 3, padding=2, dilation=2, groups=2, padding_mode="reflect", stride=2)
+    pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), old, pool)
+    replace_head(model, 4)
+    settings = nn.Conv2d.__constants__
+    like = {"out_channels": 4, "stride": (2, 2)}
+    assert {n: getattr(model[1], n) for n in settings} == {
+        n: getattr(old, n) for n in settings
+    } | like
+    maps = torch.rand(1, 8, 16, 16)
+    assert model[1](maps).shape == (1, 4, *old(maps).shape[2:])
+    with pytest.raises(ValueError, match="num_classes=5.*multiple of 2"):
+        replace_head(model, 5)
+    assert model[1].out_channels == 4
+
+
+def test_a_head_of_several_layers_begins_anew_as_a_whole(resnet):
+    resnet.fc = nn.Sequential(nn.BatchNorm1d(512), nn.Linear(512, 9), nn.ReLU(), nn.Linear(9, 4))
+    old = {n: p.clone() for n, p in resnet.fc.named_parameters()}
+    body = surgery.snapshot(resnet.layer4)
+    surgery.freeze(resnet)
+    replace_head(resnet, 3)
+    assert [type(m) for m in resnet.fc] == [nn.BatchNorm1d, nn.Linear, nn.ReLU, nn.Linear]
+    assert resnet.fc[3].weight.shape == (3, 9) and resnet.fc[1].weight.shape == (9, 512)
+    assert not torch.equal(resnet.fc[1].weight, old["1.weight"])
+    assert {n for n, p in resnet.named_parameters() if p.requires_grad} == {f"fc.{n}" for n in old}
+    assert surgery.changed(resnet.layer4, body) == []
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_replace_head_drops_auxiliary_heads_of_the_old_classes(name):
+    model = get_model(name, weights=None, init_weights=False)
+    assert auxiliary_heads(model) and any("aux" in n.lower() for n, _ in model.named_parameters())
+    outer = nn.DataParallel(model)
+    replace_head(outer, 5)
+    assert not auxiliary_heads(outer)
+    assert outer.train()(torch.rand(2, 3, 96, 96)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "vit_b_16"])
+def test_the_number_of_classes_that_a_network_keeps_is_true_inside_another_too(name):
+    with torch.device("meta"):
+        model = get_model(name)
+        replace_head(nn.Sequential(model), 5)
+    assert model.num_classes == 5
+
+
+def test_a_compiled_network_answers_with_its_new_head(resnet):
+    compiled, image = torch.compile(resnet.eval(), backend="eager"), torch.rand(1, 3, 32, 32)
+    assert compiled(image).shape == (1, 1000)
+    replace_head(compiled, 5)
+    assert compiled(image).shape == (1, 5) and resnet.fc.out_features == 5
+
+
+@pytest.mark.parametrize("classes", [np.int64(5), np.uint8(5), torch.tensor([0, 4]).max() + 1])
+def test_whole_numbers_of_other_libraries_are_whole_numbers(resnet, classes):
+    replace_head(resnet, classes)
+    assert resnet.fc.out_features == 5 and type(resnet.fc.out_features) is int
+
+
+@pytest.mark.parametrize("classes", [0, -1, 2.5, "5", np.float64(5), np.int64(0), None])
 def test_replace_head_refuses(resnet, classes):
     with pytest.raises(ValueError, match="num_classes"):
         replace_head(resnet, classes)
     assert resnet.fc.out_features == 1000
-
-
-def test_no_head_is_an_error_that_says_so():
-    with pytest.raises(ValueError, match="Sequential has no Linear"):
-        find_head(nn.Sequential(nn.ReLU()))
 
 
 # ---- counts -----------------------------------------------------------------------------------
@@ -152,46 +143,11 @@ def test_shared_parameters_count_once():
 def test_the_report_adds_up(resnet):
     surgery.freeze_backbone(resnet)
     surgery.set_train_mode(resnet)
-    table = surgery.report(resnet)
+    table = surgery.state_table(resnet)
     assert list(table.index) == ["conv1", "bn1", *(f"layer{i}" for i in range(1, 5)), "fc (head)"]
     assert table["tensors"].sum() == 62 and table["values"].sum() == 11_689_512
     assert table["trainable values"].sum() == 513_000  # 512 * 1000 + 1000
     assert table["BN layers"].sum() == 20 and table["BN in train"].sum() == 0
-
-
-# ---- stages -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_stages_and_head_hold_every_parameter_once(name):
-    model = build(name, "meta")
-    head = find_head(model).module
-    placed = [id(p) for part in [*stages(model).values(), head] for p in part.parameters()]
-    placed += [id(p) for p in surgery.loose_parameters(model)]
-    assert len(placed) == len(set(placed))
-    assert set(placed) == {id(p) for p in model.parameters()}
-    assert bool(surgery.loose_parameters(model)) == name.startswith("vit")
-    for path, stage in stages(model).items():
-        assert model.get_submodule(path) is stage
-
-
-def test_stages_are_in_forward_order(runnable):
-    (model, images), ran = runnable, []
-    hooks = [
-        stage.register_forward_hook(lambda *_, path=path: ran.append(path))
-        for path, stage in stages(model).items()
-    ]
-    with torch.no_grad():
-        model(images)
-    for hook in hooks:
-        hook.remove()
-    # GoogLeNet and Inception have side branches, which run only in training mode.
-    assert ran == [path for path in stages(model) if not path.lower().startswith("aux")]
-
-
-def test_stage_names_a_learner_sees(resnet, mobilenet):
-    assert list(stages(resnet)) == ["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
-    assert list(stages(mobilenet)) == [f"features.{i}" for i in range(19)]
 
 
 # ---- freezing ---------------------------------------------------------------------------------
@@ -238,7 +194,8 @@ def test_unfreeze_from_a_stage(resnet):
 
 
 def test_loose_parameters_follow_the_first_stage():
-    vit = build("vit_b_16", "meta")
+    with torch.device("meta"):
+        vit = get_model("vit_b_16")
     surgery.unfreeze_from(vit, "encoder.ln")
     assert not vit.class_token.requires_grad
     surgery.unfreeze_from(vit, "conv_proj")
@@ -272,7 +229,8 @@ def test_param_groups_leave_out_what_is_frozen(resnet):
 
 
 def test_param_groups_of_a_vit_hold_all():
-    vit = build("vit_b_16", "meta")
+    with torch.device("meta"):
+        vit = get_model("vit_b_16")
     groups = surgery.param_groups(vit, head_lr=1e-2, backbone_lr=1e-3)
     assert sum(len(g["params"]) for g in groups) == count(vit).tensors
     assert groups[-1]["name"] == "loose"
@@ -291,6 +249,17 @@ def test_train_mode_of_a_frozen_backbone_moves_no_state(mobilenet):
     assert surgery.changed(mobilenet, before) == []
     assert mobilenet.classifier[0].training and mobilenet.classifier[1].training  # dropout is on
     assert not any(m.training for m in surgery.batchnorm_layers(mobilenet).values())
+
+
+def test_dropout_follows_the_smallest_part_around_it_that_has_parameters():
+    with torch.device("meta"):
+        vgg, vit = get_model("vgg11"), get_model("vit_b_16")
+    for model in (vgg, vit):
+        surgery.freeze_backbone(model)
+        surgery.set_train_mode(model)
+    assert vgg.classifier[2].training and vgg.classifier[5].training  # beside the head
+    drops = [m for m in vit.modules() if isinstance(m, nn.Dropout)]
+    assert drops and not any(m.training for m in drops)  # inside frozen blocks
 
 
 def test_plain_train_mode_does_move_it(mobilenet):
@@ -312,6 +281,14 @@ def test_train_mode_follows_what_is_trainable(resnet):
     surgery.unfreeze(resnet)
     surgery.set_train_mode(resnet)
     assert all(module.training for module in resnet.modules())
+
+
+def test_a_snapshot_loads_into_every_network_that_asks_for_its_version():
+    model = get_model("mnasnet0_5", weights=None)
+    before = surgery.snapshot(model)
+    torch.nn.init.zeros_(model.classifier[1].weight)
+    model.load_state_dict(before)
+    assert surgery.changed(model, before) == [] and model.classifier[1].weight.any()
 
 
 def test_changed_names_entries_and_refuses_another_architecture(resnet):
