@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from course_utils.anatomy import find_head
 from course_utils.device import pick_device
 from course_utils.images import (
     ImageSet,
@@ -23,7 +26,6 @@ from course_utils.images import (
 )
 from course_utils.store.cache import kept_pass
 from course_utils.store.messages import progress
-from course_utils.surgery import find_head
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def embed(
     """The vector that enters the head, for every image: one pass, in eval mode, no gradients.
 
     In eval mode a dropout in front of the head does nothing, so this is what the head itself
-    sees when the model predicts. The model is left in eval mode.
+    sees when the model predicts. A head that works on maps (SqueezeNet's convolution) has them
+    averaged over their positions. The model is left in eval mode.
 
     Parameters
     ----------
@@ -114,40 +117,56 @@ def embed(
 
 def _run(model, images, batch_size, device) -> torch.Tensor:
     seen: list[torch.Tensor] = []
-    hook = find_head(model).module.register_forward_pre_hook(
-        lambda module, inputs: seen.append(inputs[0].flatten(1).float().cpu())
-    )
+
+    def keep(module, inputs):
+        maps = inputs[0].mean(dim=(2, 3)) if inputs[0].ndim == 4 else inputs[0].flatten(1)
+        seen.append(maps.float().cpu())
+
+    if isinstance(model, nn.DataParallel):
+        model = model.module  # its copies on several GPUs would answer in any order
+    hook = _entrance(find_head(model).module).register_forward_pre_hook(keep)
+    # A compiled model does not see hooks that are younger than it is.
+    eager = "torch._dynamo" in sys.modules
     try:
         steps = -(-len(images) // batch_size)
-        for batch, _ in progress(
-            images.batches(batch_size, device=device), "features", total=steps
-        ):
-            model(batch)
+        batches = progress(images.batches(batch_size, device=device), "features", total=steps)
+        with torch.compiler.set_stance("force_eager") if eager else nullcontext():
+            for batch, _ in batches:
+                model(batch)
     finally:
         hook.remove()
     return torch.cat(seen)
 
 
+def _entrance(head: nn.Module) -> nn.Module:
+    """The first layer of a head that owns parameters."""
+    return next(m for m in head.modules() if any(True for _ in m.parameters(recurse=False)))
+
+
 def cached_head(model: nn.Module) -> nn.Sequential:
-    """The part of ``model`` that works on the features of `embed`: the head and, where one stands
-    directly before it in the same `nn.Sequential`, its dropout.
+    """The part of ``model`` that works on the features of `embed`: the head from its first layer
+    with parameters on and, where one stands directly before that in a `nn.Sequential`, its dropout.
 
     They are the model's own modules, not copies: training them trains the model.
 
     Raises
     ------
-    ValueError : the head is a convolution (SqueezeNet), which needs maps instead of a vector
+    ValueError : the head needs maps instead of a vector, as a convolution (SqueezeNet) does
     """
     head = find_head(model)
-    if not isinstance(head.module, nn.Linear):
+    entrance = _entrance(head.module)
+    if type(entrance) not in (nn.Linear, nn.BatchNorm1d, nn.LayerNorm):
         raise ValueError(
-            f"the head {head.name} is a {type(head.module).__name__}; cached features need a "
-            "Linear head: use another backbone, or train the whole model with fit"
+            f"the head {head.name} begins with a {type(entrance).__name__}; cached features need "
+            "one that takes vectors, such as a Linear: use another backbone, or train the whole "
+            "model with fit"
         )
-    layers = list(head.parent) if isinstance(head.parent, nn.Sequential) else [head.module]
-    place = next(i for i, layer in enumerate(layers) if layer is head.module)
+    layers = list(head.module) if type(head.module) is nn.Sequential else [head.module]
+    if isinstance(head.parent, nn.Sequential):
+        layers = [*list(head.parent)[: list(head.parent).index(head.module)], *layers]
+    place = next(i for i, layer in enumerate(layers) if entrance in set(layer.modules()))
     dropout = [layer for layer in layers[:place][-1:] if isinstance(layer, nn.Dropout)]
-    return nn.Sequential(*dropout, head.module)
+    return nn.Sequential(*dropout, *layers[place:])
 
 
 def linear_probe(train: FeatureSet, *, C: float = 1.0) -> Pipeline:

@@ -11,7 +11,7 @@ from course_utils import features as features_module
 from course_utils.features import FeatureSet, cached_head, embed, knn_probe, linear_probe
 from course_utils.images import ImageSet
 from course_utils.surgery import find_head, freeze_backbone, replace_head
-from course_utils.training import fit
+from course_utils.training import evaluate, fit
 
 CLASSES = ("a", "b", "c")
 
@@ -43,13 +43,42 @@ def test_embed_is_what_enters_the_head(name):
     headless = copy.deepcopy(model).eval()
     head = find_head(headless)
     setattr(head.parent, head.attribute, nn.Identity())
-    if name == "squeezenet1_1":  # its head works on maps: stop before what follows it
-        headless.classifier = headless.classifier[:1]
-    with torch.no_grad():
-        expected = headless(data.batch(slice(0, 12))[0])
-    assert got.features.shape == (12, expected.flatten(1).shape[1])
-    assert torch.allclose(got.features, expected.flatten(1), atol=1e-5)
+    pixels = data.batch(slice(0, 12))[0]
+    with torch.no_grad():  # a head that works on maps gets them averaged: [N, D], as promised
+        maps = headless.features(pixels).mean(dim=(2, 3)) if name == "squeezenet1_1" else None
+        expected = headless(pixels) if maps is None else maps
+    assert got.features.shape == (12, head.in_features)
+    assert torch.allclose(got.features, expected, atol=1e-5)
     assert torch.equal(got.labels, data.labels) and not model.training
+
+
+HEADS = {
+    "two layers": lambda: nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 3)),
+    "dropout first": lambda: nn.Sequential(nn.Dropout(), nn.Linear(512, 8), nn.Linear(8, 3)),
+    "norm first": lambda: nn.Sequential(nn.Flatten(), nn.BatchNorm1d(512), nn.Linear(512, 3)),
+    "nested": lambda: nn.Sequential(nn.Sequential(nn.Linear(512, 8)), nn.Linear(8, 3)),
+}
+
+
+@pytest.mark.parametrize("own", HEADS.values(), ids=HEADS)
+def test_cached_features_and_head_are_the_model_with_a_head_of_the_learners(own):
+    model, data = backbone("resnet18"), images()
+    model.fc = own()
+    head, features = cached_head(model), embed(model, data)
+    assert features.features.shape == (12, 512)
+    assert isinstance(head[0], nn.Dropout) == isinstance(model.fc[0], nn.Dropout)
+    expected = evaluate(model, data).logits
+    torch.testing.assert_close(head.eval()(features.features).detach(), expected)
+    assert {id(p) for p in head.parameters()} == {id(p) for p in model.fc.parameters()}
+
+
+def test_embed_sees_into_a_compiled_network_that_has_run_before():
+    model, data = backbone("resnet18").eval(), images()
+    expected = embed(model, data).features
+    compiled = torch.compile(model, backend="eager")
+    compiled(data.batch(slice(0, 4))[0])
+    for wrapped in (compiled, nn.DataParallel(model)):
+        assert torch.equal(embed(wrapped, data).features, expected)
 
 
 def test_embed_leaves_no_hook_and_gives_tensors_that_autograd_accepts():
