@@ -242,7 +242,7 @@ claim(
 # Three rows need a second look.
 # * **SqueezeNet** ends in a 1×1 convolution; its logits are the average of that convolution's map. `replace_head` puts in a convolution.
 # * **MaxViT**'s head has no bias. `replace_head` keeps it so.
-# * **GoogLeNet** and **Inception** have *auxiliary* classifiers half-way up, which speak in train mode only. One swap does not reach them; we look at Inception below.
+# * **GoogLeNet** and **Inception** have *auxiliary* classifiers half-way up, which speak in train mode only. A swap by hand does not reach them; we look at Inception below.
 #
 # The other networks are built as you ask for them, one after another, and remembered.
 #
@@ -271,7 +271,7 @@ explore(look_up, part=widgets.Text("vit"), order=order)
 # %% tags=["nbval-check-output"]
 with torch.device("meta"):
     inception = get_model("inception_v3", init_weights=False)
-    replace_head(inception, 5)
+    inception.fc = nn.Linear(inception.fc.in_features, 5)
     images = torch.empty(2, 3, 299, 299)
     outputs = inception.train()(images)
     print(type(outputs).__name__, [tuple(x.shape) for x in outputs])
@@ -289,7 +289,7 @@ claim(
 
 # %% [markdown]
 # With the auxiliary head in place, `F.cross_entropy(outputs, labels)` raises a `TypeError` in training and works in evaluation: a pair is no tensor. Either drop it, as above (GoogLeNet has two: `aux1` and `aux2`),
-# or replace it as well and add its loss with a small weight, as its authors did when they trained from scratch. For a new head on a pretrained backbone, drop it.
+# or replace it as well and add its loss with a small weight, as its authors did when they trained from scratch. For a new head on a pretrained backbone, drop it: `replace_head` does.
 
 # %% [markdown]
 # ## A smoke step, before any data
