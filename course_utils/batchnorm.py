@@ -158,7 +158,7 @@ def recalibrate(
             layer.eval()
 
 
-def batchnorm_drift(before: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, float]:
+def batchnorm_drift(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """How far each BatchNorm layer's running mean has moved, in units of its old standard
     deviation: the mean over channels of |Δ mean| / √(var + eps). 0 for a layer at rest."""
     drift = {}

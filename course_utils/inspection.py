@@ -130,7 +130,7 @@ def cka(x: torch.Tensor, y: torch.Tensor) -> float:
     return (shared / ((x.T @ x).norm() * (y.T @ y).norm())).item()
 
 
-def weight_drift(before: Mapping[str, torch.Tensor], model: nn.Module) -> dict[str, float]:
+def weight_drift(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """Relative change ‖after - before‖ / ‖before‖ of each stage's parameters.
 
     ``before`` is a `surgery.snapshot` of the same architecture. A stage whose parameters were all

@@ -428,7 +428,7 @@ print([round(max(run.val_accuracy), 3) for run in runs.values()])
 # %% alt="Two charts over the stages from input to output: how far the weights moved, for three seeds, and how similar the features are to those of the checkpoint (CKA)"
 from course_utils.inspection import cka, stage_features, weight_drift
 
-drift = pd.DataFrame([weight_drift(snapshot(probes[seed]), tuned[seed]) for seed in tuned])
+drift = pd.DataFrame([weight_drift(tuned[seed], snapshot(probes[seed])) for seed in tuned])
 look = val.per_class(20)
 old, new = stage_features(probes[seeds[0]], look), stage_features(tuned[seeds[0]], look)
 similar = {stage: cka(old[stage], new[stage]) for stage in old}

@@ -237,7 +237,7 @@ before, model = snapshot(start), copy.deepcopy(start).train()
 with torch.no_grad():
     for index in (slice(0, 32), slice(32, 64)):
         model(train.batch(index)[0])
-real, played = batchnorm_drift(before, model), play_drift(start, means, momentum=0.1)[2]
+real, played = batchnorm_drift(model, before), play_drift(start, means, momentum=0.1)[2]
 claim("played back, every layer's drift is that of the network that ran",
       all(abs(p - r) < 1e-3 * max(played) for p, r in zip(played.tolist(), real.values(), strict=True)))
 

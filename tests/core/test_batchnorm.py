@@ -44,7 +44,7 @@ def test_a_drift_played_back_is_the_drift_that_happens(momentum):
     model.train()
     for (images, _), drift in zip(pictures().batches(8), played[1:], strict=True):
         model(images)
-        expected = torch.tensor(list(batchnorm_drift(before, model).values()))
+        expected = torch.tensor(list(batchnorm_drift(model, before).values()))
         torch.testing.assert_close(drift, expected)
 
 
