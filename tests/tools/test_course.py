@@ -1,100 +1,20 @@
-"""`course.py`: each way a set-up can go wrong is provoked for real, in a tiny house of its own.
-
-The house has the real course.py and tools, a requirement that is a local wheel, and in place of
-what they hand over to, scripts that only say that they were called. Nothing is fetched.
-"""
+"""`course.py`: each way a set-up can go wrong is provoked for real, in a tiny house of its own."""
 
 import ast
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from pathlib import Path
 
 import pytest
 
-from tools.setup import course_commands, course_setup, install_errors
+from tests.tools.tiny_house import BASE_PYTHON, CALLED, ROOT, course, fails
+from tools.setup import course_commands, course_setup, install_errors, own_folder
 from tools.setup.course_setup import Place, SetupError
-
-ROOT = Path(__file__).resolve().parents[2]
-BASE_PYTHON = getattr(sys, "_base_executable", sys.executable)  # outside any active venv
-CALLED = "import sys; print('called', *sys.argv[1:])"
-
-
-@pytest.fixture
-def house(tmp_path):
-    for name in ("course.py", "tools/setup/course_commands.py", "tools/setup/course_setup.py",
-                 "tools/setup/install_errors.py", "binder/overrides.json"):  # fmt: skip
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / "courseware").mkdir()
-    for called in ("courseware/cli.py", "tools/run_lesson.py"):
-        (tmp_path / called).write_text(CALLED)
-    (tmp_path / "requirements.txt").write_text("tinywheel\n")
-    (tmp_path / "constraints.txt").write_text("tinywheel==1.0\n")
-    (tmp_path / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\n[project]\nname = "house"\ndependencies = []\n'
-    )
-    for version in ("1.0", "2.0"):
-        write_wheel(tmp_path / "wheels", version)
-    return tmp_path
-
-
-@pytest.fixture(scope="module")
-def fresh_venv(tmp_path_factory):
-    """A .venv with pip and nothing else, made once: each test that needs one copies it."""
-    place = tmp_path_factory.mktemp("fresh") / ".venv"
-    subprocess.run([BASE_PYTHON, "-m", "venv", place], check=True)
-    return place
-
-
-@pytest.fixture
-def furnished(house, fresh_venv):
-    """The house, with a .venv into which nothing was installed yet."""
-    shutil.copytree(fresh_venv, house / ".venv", symlinks=True)
-    return house
-
-
-def write_wheel(folder, version):
-    folder.mkdir(exist_ok=True)
-    info = f"tinywheel-{version}.dist-info"
-    files = {
-        "tinywheel.py": f"VERSION = {version!r}",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tinywheel\nVersion: {version}\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(folder / f"tinywheel-{version}-py3-none-any.whl", "w") as wheel:
-        for name, text in files.items():
-            wheel.writestr(name, text)
-
-
-def course(house, *arguments, python=BASE_PYTHON, before="", **env):
-    """Run the house's course.py; ``before`` is code that runs first, to play a poor machine."""
-    settings = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "PYTHON"))}
-    settings |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(house / "wheels")}
-    settings |= {"PIP_CONFIG_FILE": os.devnull, "PYTHONIOENCODING": "utf-8"} | env
-    script = (
-        f"{before}\nimport runpy, sys\nsys.argv = ['course.py', *sys.argv[1:]]\n"
-        "runpy.run_path('course.py', run_name='__main__')"
-    )
-    command = [python, "-c", script, *arguments]
-    return subprocess.run(
-        command, cwd=house, env=settings, capture_output=True, encoding="utf-8", timeout=120
-    )
-
-
-def fails(done, *sayings):
-    assert done.returncode not in (0, None)
-    assert "Traceback" not in done.stderr
-    for saying in sayings:
-        assert saying in done.stderr
-    return done.stderr
 
 
 def test_old_python_is_told_so(house):
@@ -205,6 +125,7 @@ def test_half_an_install_is_completed(furnished):
 def test_a_venv_whose_python_is_gone_is_made_again(house):
     (house / ".venv/bin").mkdir(parents=True)
     (house / ".venv/bin/python").symlink_to(house / "gone")
+    (house / ".venv/course-wheels").write_text("default")
     done = course(house, "doctor")
     assert done.returncode == 0 and "Making .venv" in done.stdout
 
@@ -220,8 +141,10 @@ def setup_in(house, monkeypatch):
 
     monkeypatch.setattr(course_setup, "ROOT", house)
     monkeypatch.setattr(course_setup, "_run", note)
-    monkeypatch.setattr(course_setup, "_make_venv", lambda place, anew: place.prefix.mkdir(
-        exist_ok=True))  # fmt: skip
+    monkeypatch.setattr(
+        course_setup, "_make_venv", lambda place, wheels: own_folder.claim(place.prefix, wheels)
+    )
+    monkeypatch.setattr(course_setup, "_must_work", lambda *command: None)
     monkeypatch.setattr(sys, "prefix", sys.base_prefix)
     for name in ("COLAB_RELEASE_TAG", "BINDER_SERVICE_HOST", "BINDER_LAUNCH_HOST"):
         monkeypatch.delenv(name, raising=False)
@@ -283,22 +206,6 @@ def test_lab_in_colab_points_to_the_badge(house):
     fails(course(house, "lab", COLAB_RELEASE_TAG="release"), "Colab badge")
 
 
-def test_clean_removes_what_was_made_and_nothing_of_the_learner(house, tmp_path_factory):
-    outside = tmp_path_factory.mktemp("outside")
-    (outside / "precious").touch()
-    (house / ".venv").symlink_to(outside, target_is_directory=True)
-    stay = ["notebooks/00_start_here.ipynb", "data/flower_photos/a.jpg", "notebooks/notes.txt",
-            "notebooks/.ipynb_checkpoints/00_start_here.ipynb", ".git/runs"]  # fmt: skip
-    go = ["runs/04/a.ipynb", "course_utils/__pycache__/a.pyc", ".pytest_cache/x", ".ruff_cache/x"]
-    for name in stay + go:
-        (house / name).parent.mkdir(parents=True, exist_ok=True)
-        (house / name).touch()
-    assert course(house, "clean").returncode == 0
-    assert [name for name in go if (house / name).exists()] == []
-    assert [name for name in stay if not (house / name).exists()] == []
-    assert not (house / ".venv").exists() and (outside / "precious").exists()
-
-
 def test_a_failed_fetch_stops_nothing_and_is_tried_again(furnished):
     (furnished / "courseware/cli.py").write_text(
         f"import sys; sys.exit('no fetch') if 'fetch' in sys.argv else 0\n{CALLED}"
@@ -320,20 +227,20 @@ def test_every_tool_gets_its_arguments(house, monkeypatch):
     course_commands.main(["progress", "--reset"])
     course_commands.main(["run", "04", "-p", "PER_CLASS", "20", "-p", "SEED", "3"])
     assert handed == [
-        ("-m", "tools.builder.build", "--check", "04", "05"),
-        ("-m", "tools.badges", "school/course"),
-        ("-m", "tools.badges", "school/course", "--ref", "v1.0"),
-        ("-m", "tools.check"),
-        ("-m", "courseware.cli", "progress"),
-        ("-m", "courseware.cli", "progress", "reset"),
-        ("-m", "tools.run_lesson", "04", "PER_CLASS", "20", "SEED", "3"),
+        ("tools.builder.build", "--check", "04", "05"),
+        ("tools.badges", "school/course"),
+        ("tools.badges", "school/course", "--ref", "v1.0"),
+        ("tools.check",),
+        ("courseware.cli", "progress"),
+        ("courseware.cli", "progress", "reset"),
+        ("tools.run_lesson", "04", "PER_CLASS", "20", "SEED", "3"),
     ]
 
 
 def test_the_learner_s_files_are_looked_for_where_the_learner_is(house, monkeypatch, tmp_path):
     handed = []
     monkeypatch.setattr(course_commands, "_ready", lambda options: Place("own", house / ".venv"))
-    monkeypatch.setattr(course_commands, "hand_over", lambda place, *args: handed.append(args[3:]))
+    monkeypatch.setattr(course_commands, "hand_over", lambda place, *args: handed.append(args[2:]))
     monkeypatch.chdir(tmp_path)
     course_commands.main(["progress", "--export", "a.json"])
     course_commands.main(["progress", "--import", "../b.json"])

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 from contextlib import suppress
 
+from tools.setup.cleaning import clean_up
 from tools.setup.course_setup import ROOT, Place, SetupError, find_place, set_up
+from tools.setup.install_errors import sentence
+from tools.setup.one_start import one_start
 
+GUARD = ("-m", "tools.setup.until_stopped")  # Ctrl-C ends what it runs without a traceback
 FIRST_LESSON = "notebooks/00_start_here.ipynb"
-CACHES = ("__pycache__", ".pytest_cache", ".ruff_cache")
 
 
 def lab(options: argparse.Namespace) -> int:
@@ -35,18 +37,18 @@ def lab(options: argparse.Namespace) -> int:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # a container's usual user; the token still guards it
-    return hand_over(place, "-m", *command)
+    return hand_over(place, *command)
 
 
 def run(options: argparse.Namespace) -> int:
     """Execute a lesson into runs/."""
     pairs = [part for pair in options.parameter for part in pair]
-    return hand_over(_ready(options), "-m", "tools.run_lesson", options.lesson, *pairs)
+    return hand_over(_ready(options), "tools.run_lesson", options.lesson, *pairs)
 
 
 def doctor(options: argparse.Namespace) -> int:
     """Look at this machine and say what is missing."""
-    return hand_over(_ready(options), "-m", "courseware.cli", "doctor")
+    return hand_over(_ready(options), "courseware.cli", "doctor")
 
 
 def progress(options: argparse.Namespace) -> int:
@@ -55,18 +57,18 @@ def progress(options: argparse.Namespace) -> int:
     for action, file in (("export", options.export), ("import", options.take_in)):
         if file is not None:
             wanted = [action, os.path.abspath(file)]  # from here, not from the course's folder
-    return hand_over(_ready(options), "-m", "courseware.cli", "progress", *wanted)
+    return hand_over(_ready(options), "courseware.cli", "progress", *wanted)
 
 
 def test(options: argparse.Namespace) -> int:
     """Run the whole test suite."""
-    return hand_over(_ready(options), "-m", "tools.check")
+    return hand_over(_ready(options), "tools.check")
 
 
 def build(options: argparse.Namespace) -> int:
     """Build notebooks/ from lessons/."""
     flags = [flag for flag in ("--check", "--force") if getattr(options, flag[2:])]
-    return hand_over(_ready(options), "-m", "tools.builder.build", *flags, *options.lessons)
+    return hand_over(_ready(options), "tools.builder.build", *flags, *options.lessons)
 
 
 def bench(options: argparse.Namespace) -> int:
@@ -74,30 +76,19 @@ def bench(options: argparse.Namespace) -> int:
     known = sorted(path.stem for path in (ROOT / "benchmarks").glob("[!_]*.py"))
     if options.name not in known:
         raise SetupError(f"No benchmark {options.name!r}; there are {', '.join(known)}.")
-    return hand_over(_ready(options), "-m", f"benchmarks.{options.name}", *options.arguments)
+    return hand_over(_ready(options), f"benchmarks.{options.name}", *options.arguments)
 
 
 def badges(options: argparse.Namespace) -> int:
     """Write the repository's name into every badge."""
     ref = ["--ref", options.ref] if options.ref else []
-    return hand_over(_ready(options), "-m", "tools.badges", options.repository, *ref)
+    return hand_over(_ready(options), "tools.badges", options.repository, *ref)
 
 
 def clean(options: argparse.Namespace) -> int:
-    """Remove .venv, runs/ and Python's caches; lessons, data, weights and photos stay."""
-    found = [ROOT / name for name in (".venv", "runs", "build", "dist")]
-    for folder, names, _ in os.walk(ROOT):
-        found += [ROOT / folder / name for name in names if name in CACHES]
-        names[:] = [name for name in names if name not in (".venv", ".git", "runs", "data")]
-    for path in found:
-        if path.is_symlink():
-            path.unlink()  # what it leads to is not ours
-        elif path.is_dir():
-            shutil.rmtree(path)
-        else:
-            continue
-        print(f"removed {path.relative_to(ROOT)}")
-    return 0
+    """Remove .venv, runs and Python's caches, as the course made them; what is yours stays."""
+    with one_start(ROOT / ".venv.lock"):
+        return 0 if clean_up(ROOT) else 1
 
 
 def _ready(options: argparse.Namespace) -> Place:
@@ -112,7 +103,7 @@ def fetch_once(place: Place) -> None:
     if marker.exists():
         return
     print("Fetching the pretrained weights and the photos, where they can be had …", flush=True)
-    command = [place.python, "-m", "courseware.cli", "fetch"]
+    command = [place.python, *GUARD, "courseware.cli", "fetch"]
     if subprocess.run(command, cwd=ROOT, env=_environment(place)).returncode == 0:
         with suppress(OSError):  # an environment of the system's: ask again next time
             marker.touch()
@@ -134,12 +125,12 @@ def check_port(port: int) -> None:
             ) from error
 
 
-def hand_over(place: Place, *arguments: str) -> int:
-    """Run the environment's Python on ``arguments``, and return its exit code.
+def hand_over(place: Place, module: str, *arguments: str) -> int:
+    """Run a module in the environment's Python, and return its exit code.
 
     On Linux and macOS it takes this process's place, so that signals and terminal are its own.
     """
-    command = [str(place.python), *arguments]
+    command = [str(place.python), *GUARD, module, *arguments]
     environment = _environment(place)  # before the move: a path in it may start from here
     os.chdir(ROOT)
     sys.stdout.flush()
@@ -209,6 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
         return options.action(options)
     except SetupError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"\n{sentence(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where it was.", file=sys.stderr)

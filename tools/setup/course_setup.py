@@ -19,7 +19,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.setup import own_folder
 from tools.setup.install_errors import SetupError, explain, run_watched
+from tools.setup.one_start import one_start
 
 ROOT = Path(__file__).resolve().parents[2]
 # Kept as found where they are installed: Colab's notebooks break when these change.
@@ -41,14 +43,9 @@ class Place:
         return self.prefix / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     @property
-    def wheels(self) -> Path:
-        """Says which wheels our .venv holds, "cpu" or "default"; written before an install."""
-        return self.prefix / "course-wheels"
-
-    @property
     def stamp(self) -> Path:
         """What our .venv was installed from; written last, so half an install has none."""
-        return self.prefix / "course-stamp"
+        return self.prefix / own_folder.STAMP
 
 
 def find_place() -> Place:
@@ -72,10 +69,13 @@ def set_up(cpu: bool = False) -> Place:
         SetupError: it cannot be made ready. The message says why, and what to do.
     """
     place = find_place()
-    if place.kind == "own":
-        _set_up_own(place, cpu)
-    else:
-        _add_missing(place, cpu)
+    is_ready, make_ready = (
+        (_own_is_ready, _set_up_own) if place.kind == "own" else (_has_all, _add_missing)
+    )
+    if not is_ready(place, cpu):
+        with one_start(ROOT / ".venv.lock"):
+            if not is_ready(place, cpu):  # now, after another start's work
+                make_ready(place, cpu)
     return place
 
 
@@ -94,38 +94,45 @@ def _pyproject() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-def _set_up_own(place: Place, cpu: bool) -> None:
-    current = place.python.exists() and _text(place.stamp) == fingerprint()
-    had = _text(place.wheels)
-    if cpu and current and had != "cpu":
+def _own_is_ready(place: Place, cpu: bool) -> bool:
+    """Whether .venv holds what is asked for. SetupError: it holds other wheels than these."""
+    current = place.python.exists() and own_folder.text(place.stamp) == fingerprint()
+    if cpu and current and own_folder.wheels(place.prefix) != "cpu":
         raise SetupError(
             "--cpu was given, and .venv already holds the default wheels.\n"
-            "What to do: python3 course.py clean, then the same command again; or leave --cpu out."
+            f"What to do: {own_folder.remedy(place.prefix)}, then the same command again; "
+            "or leave --cpu out."
         )
-    if current:
-        return
-    cpu = cpu or had == "cpu"  # an interrupted --cpu install goes on as one
-    check_disk(place, cpu)
-    _make_venv(place, anew=cpu and had not in ("", "cpu"))
-    place.wheels.write_text("cpu" if cpu else "default")
+    return current
+
+
+def _set_up_own(place: Place, cpu: bool) -> None:
+    had = own_folder.wheels(place.prefix)
+    wheels = "cpu" if cpu or had == "cpu" else "default"  # an interrupted --cpu goes on as one
+    works = _works(place.python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))")
+    anew = not works or (wheels == "cpu" and had == "default")
+    if anew:
+        own_folder.refuse_foreign(place.prefix)
+    check_disk(place, wheels == "cpu")
+    if anew:
+        _make_venv(place, wheels)
+    elif not had:
+        own_folder.adopt(place.prefix, wheels)
+    if not _works(place.python, "-m", "pip", "--version"):
+        _must_work(place.python, "-m", "ensurepip", "--upgrade", "--default-pip")
     _drop_half_installed(place)
     print("Installing the course into .venv. The first time takes minutes; progress follows.")
-    _install(place, cpu, "-r", "requirements.txt", "-c", "constraints.txt")
+    _install(place, wheels == "cpu", "-r", "requirements.txt", "-c", "constraints.txt")
     _set_lab_defaults(place)
     place.stamp.write_text(fingerprint())
 
 
 def _set_lab_defaults(place: Place) -> None:
     """Give JupyterLab in our .venv the defaults it has on Binder; the learner's settings win."""
-    settings = place.prefix / "share" / "jupyter" / "lab" / "settings"
-    settings.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "binder" / "overrides.json", settings)
-
-
-def _text(path: Path) -> str:
-    with suppress(OSError):
-        return path.read_text().strip()
-    return ""
+    settings = place.prefix / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    if own_folder.is_ours(place.prefix) or not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "binder" / "overrides.json", settings)
 
 
 def check_disk(place: Place, cpu: bool) -> None:
@@ -134,8 +141,9 @@ def check_disk(place: Place, cpu: bool) -> None:
     # PyTorch's default Linux wheels bring the CUDA libraries: 6.2 GB in .venv. For the others
     # this is room we ask for, with some to spare.
     need = 7 if large else 2
-    there = _size(place.prefix) if place.kind == "own" else 0  # an install that was cut short
-    free = shutil.disk_usage(ROOT).free
+    there = _size(place.prefix) if own_folder.is_ours(place.prefix) else 0  # half an install
+    disk = place.prefix if place.prefix.exists() else ROOT  # .venv may lead to another disk
+    free = shutil.disk_usage(disk).free
     if free + there >= need * GB:
         return
     advice = "free some space"
@@ -143,7 +151,7 @@ def check_disk(place: Place, cpu: bool) -> None:
         advice += ", or take PyTorch's much smaller CPU wheels: add --cpu to the command"
     raise SetupError(
         f"Too little disk space: the packages need about {need} GB, and {free / GB:.1f} GB are "
-        f"free on the disk of {ROOT}.\nWhat to do: {advice}."
+        f"free on the disk of {disk.resolve()}.\nWhat to do: {advice}."
     )
 
 
@@ -152,28 +160,28 @@ def _size(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _make_venv(place: Place, anew: bool) -> None:
-    python = place.python
-    if anew or not _works(python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"):
-        missing = [name for name in ("venv", "ensurepip") if not importlib.util.find_spec(name)]
-        if missing:
-            version = f"{sys.version_info.major}.{sys.version_info.minor}"
-            raise SetupError(
-                f"This Python {version} comes without its {' and '.join(missing)} module, so it "
-                "cannot make a virtual environment.\n"
-                f"What to do: on Debian and Ubuntu, sudo apt install python{version}-venv; "
-                "elsewhere install Python from python.org. Then run this command again."
-            )
-        print("Making .venv …")
-        _must_work(sys.executable, "-m", "venv", "--clear", "--without-pip", place.prefix)
-    if not _works(python, "-m", "pip", "--version"):
-        _must_work(python, "-m", "ensurepip", "--upgrade", "--default-pip")
+def _make_venv(place: Place, wheels: str) -> None:
+    """A new environment, where there is none or one of ours."""
+    missing = [name for name in ("venv", "ensurepip") if not importlib.util.find_spec(name)]
+    if missing:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        raise SetupError(
+            f"This Python {version} comes without its {' and '.join(missing)} module, so it "
+            "cannot make a virtual environment.\n"
+            f"What to do: on Debian and Ubuntu, sudo apt install python{version}-venv; "
+            "elsewhere install Python from python.org. Then run this command again."
+        )
+    print("Making .venv …")
+    own_folder.claim(place.prefix, wheels)
+    # Where a link leads: venv refuses to write through one. Never --clear, which empties a folder.
+    _must_work(sys.executable, "-m", "venv", "--without-pip", place.prefix.resolve())
 
 
 def _works(python: Path, *arguments: str) -> bool:
-    if not python.exists():
+    try:
+        return subprocess.run([python, *arguments], capture_output=True).returncode == 0
+    except OSError:  # not there, or no program
         return False
-    return subprocess.run([python, *arguments], capture_output=True).returncode == 0
 
 
 def _must_work(*command) -> None:
@@ -181,7 +189,7 @@ def _must_work(*command) -> None:
     if done.returncode:
         raise SetupError(
             f"Making .venv failed:\n{(done.stderr or done.stdout).strip()}\n"
-            "What to do: python3 course.py clean, then the same command again."
+            "What to do: mend what this names, then the same command again."
         )
 
 
@@ -189,9 +197,11 @@ def _drop_half_installed(place: Place) -> None:
     """Forget packages whose installation was cut short, so that pip installs them again.
 
     Both pip and uv write INSTALLER last; without this pip would call such a package satisfied.
+    What is older than our mark is not from an install of ours, in an environment that was there.
     """
+    began = (place.prefix / own_folder.MARK).stat().st_mtime
     for info in place.prefix.glob("[Ll]ib/**/site-packages/*.dist-info"):
-        if not (info / "INSTALLER").exists():
+        if not (info / "INSTALLER").exists() and info.stat().st_mtime >= began:
             shutil.rmtree(info)
 
 
@@ -240,6 +250,12 @@ def _installed_from_here() -> bool:
         course = importlib.metadata.distribution("transfer-learning-measured")
         return ROOT.as_uri() in (course.read_text("direct_url.json") or "")
     return False
+
+
+def _has_all(place: Place, cpu: bool) -> bool:
+    """Whether an environment that is not ours lacks nothing."""
+    importlib.invalidate_caches()
+    return not missing_packages(place.kind) and _installed_from_here()
 
 
 def _add_missing(place: Place, cpu: bool) -> None:

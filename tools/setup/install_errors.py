@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -30,12 +31,18 @@ def run_watched(command: list[str], folder: Path) -> tuple[int, str]:
     """Run ``command`` in ``folder``; return its exit code and what it wrote on standard error.
 
     Both streams stay visible; standard output goes straight to the terminal, because pip draws
-    progress bars only there.
+    progress bars only there. The installer inherits the lock of `one_start`: should this process be
+    killed, the next waits until the installer is done as well.
     """
     sys.stdout.flush()
     errors = []
     with subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.PIPE, text=True, errors="replace"
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        close_fds=os.name == "nt",  # what else is open cannot be inherited
     ) as process:
         for line in process.stderr:
             sys.stderr.write(line)
@@ -70,3 +77,13 @@ def explain(errors: str, where: Path) -> str:
     else:
         why = "the installer's own lines above say why.\nWhat to do: mend what they name"
     return f"Installing failed: {why}. Then run the same command again; it goes on where it was."
+
+
+def sentence(error: OSError) -> str:
+    """What to tell the learner when the system refused something outside of an installer."""
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"The system refused it: {where}{error.strerror or error}.\n"
+        "What to do: see that you may write there, that the disk is not full, and that no other "
+        "program uses it; then the same command again."
+    )
