@@ -53,7 +53,8 @@ def _own_parameters(notebook: Path) -> dict[str, str]:
     except ValueError as error:  # nbformat's errors are such
         raise UsageError(
             f"{notebook} cannot be read as a notebook: {str(error)[:200]}\n"
-            f"What to do: python3 course.py build {notebook.stem[:2]} writes it anew."
+            "What to do: mend it; or move it away, and write it anew with "
+            f"python3 course.py build {notebook.stem[:2]}"
         ) from error
     return {name: parameter["default"] for name, parameter in found.items()}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from tools.lab.lab_browser import THEMES, chromium, jupyterlab, open_notebook
 WIDTHS = (1300, 700)
 HEIGHT = 1600  # pixels, of one picture
 STEP = 1400  # the pictures overlap a little: nothing is cut in all of them
+PICTURE = re.compile(rf"({'|'.join(THEMES)})-\d+-\d+\.png")  # theme, width, number
 SCROLLER = ".jp-WindowedPanel-outer"
 # What sticks out of its cell, or is cut by a box that hides the rest. Code is listed apart: at 700
 # px JupyterLab scrolls long lines, and that is no fault of the lesson's.
@@ -72,11 +74,18 @@ def take_pictures(page, folder: Path, prefix: str) -> int:
     return count
 
 
+def fresh_folder(folder: Path) -> Path:
+    """``folder`` without the pictures of an earlier look; what else lies there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in folder.iterdir():
+        if PICTURE.fullmatch(picture.name):
+            picture.unlink()
+    return folder
+
+
 def shoot(notebook: Path, out: Path, themes, widths, *, run: bool) -> list[str]:
     """Photograph one notebook in every theme and width; what does not fit, and what went wrong."""
-    folder, problems = out / notebook.stem, []
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder, problems = fresh_folder(out / notebook.stem), []
     with tempfile.TemporaryDirectory() as copies, chromium() as browser:
         shutil.copy(notebook, copies)
         for theme in themes:
