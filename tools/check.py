@@ -69,18 +69,18 @@ def run(stage: Stage) -> Result:
     """Run one stage, showing its output as it comes."""
     print(f"\n== {stage.name} ==", flush=True)
     start = time.perf_counter()
-    process = subprocess.Popen(
+    tail = b""
+    with subprocess.Popen(
         [sys.executable, *stage.arguments],
         cwd=ROOT,
         env={**os.environ, **stage.variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
-    tail = b""
-    while chunk := process.stdout.read1():
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.flush()
-        tail = (tail + chunk)[-4000:]
+    ) as process:
+        while chunk := process.stdout.read1():
+            sys.stdout.buffer.write(chunk)
+            sys.stdout.flush()
+            tail = (tail + chunk)[-4000:]
     lines = tail.decode(errors="replace").strip().splitlines()
     code = process.wait()
     return Result(stage, code, time.perf_counter() - start, lines[-1] if lines else "")
