@@ -1,16 +1,22 @@
-"""Files on a disk that may fail: replaced as a whole, or not at all; and the lock beside one."""
+"""Whole files on a disk that may fail: read when regular, replaced as a whole or not at all."""
 
 from __future__ import annotations
 
-import json
+import errno
+import glob
+import itertools
 import os
+import secrets
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock, Timeout
 
 LOCK_SECONDS = 5
+STRAY_SECONDS = 3600
+KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}
 
 
 def locked(path: Path):
@@ -20,30 +26,106 @@ def locked(path: Path):
     ------
     OSError : it cannot be had within `LOCK_SECONDS`
     """
-    return FileLock(f"{path}.lock").acquire(timeout=LOCK_SECONDS, poll_interval=0.01)
+    target, patience = os.path.realpath(path), {"timeout": LOCK_SECONDS, "poll_interval": 0.01}
+    try:
+        return FileLock(f"{target}.lock").acquire(**patience)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+        # This network drive knows no locks; a file that is there or not stands for one.
+        return SoftFileLock(f"{target}.softlock").acquire(**patience)
 
 
-def write(path: Path, document: dict) -> None:
-    """Replace a file: whoever reads it, and whenever this process is killed, sees all or nothing.
-
-    For a file that others write too, call it under its lock.
+def read(path: Path, at_most: int) -> bytes:
+    """The content of a regular file. Nothing else is opened: a pipe would wait for its writer.
 
     Raises
     ------
-    OSError : it cannot be written; the file is as it was
+    OSError : there is no regular file, it holds more than ``at_most`` bytes, or cannot be read
     """
-    scratch = path.with_name(f".{path.name}.tmp")  # one name: the next write clears a stray one
+    _details(path)
+    with open(path, "rb") as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise OSError(errno.EFBIG, f"it holds over {at_most:,} bytes", str(path))
+    return content
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file: whoever reads it, and whenever this process is killed, sees all or nothing.
+
+    A file that was there keeps its mode and, where that can be, its owner. A symbolic link stays:
+    what it leads to is replaced. For a file that others change too, call it under its lock.
+
+    Raises
+    ------
+    OSError : it cannot be written, or is no regular file; all is as it was
+    """
+    target = Path(os.path.realpath(path))
     try:
-        scratch.unlink(missing_ok=True)
-        with scratch.open("x", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
+        before = _details(target)
+    except FileNotFoundError:
+        before = None
+    _remove_strays(target)
+    scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with open(scratch, "xb") as file:
+            if before:
+                _make_like(scratch, before)  # before anything is in it that others may not read
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _replace(scratch, path)
+        _replace(scratch, target)
     except BaseException:
         with suppress(OSError):
             scratch.unlink()
         raise
+
+
+def beside(path: Path, word: str) -> Path:
+    """A dated name in the file's folder that nothing has yet: progress.broken-20250131-175959.json.
+
+    Call it under the lock, so that nobody else takes the name.
+    """
+    start = f"{path.stem}.{word}-{time.strftime('%Y%m%d-%H%M%S')}"
+    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{start}{ending}{path.suffix}") for ending in endings)
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def reason(error: Exception) -> str:
+    """Why, in words without the machine's folders: a notebook's output may be shown to others."""
+    if isinstance(error, Timeout):
+        return "another program keeps its lock"
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return str(error)
+
+
+def _details(path: Path) -> os.stat_result:
+    """About a regular file, or the one that a link leads to; an OSError about anything else."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = KINDS.get(stat.filemode(found.st_mode)[0], "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    return found
+
+
+def _make_like(path: Path, model: os.stat_result) -> None:
+    ours = os.stat(path)
+    if (ours.st_uid, ours.st_gid) != (model.st_uid, model.st_gid):
+        with suppress(OSError):  # only root may give a file away
+            os.chown(path, model.st_uid, model.st_gid)
+    if ours.st_mode != model.st_mode:
+        os.chmod(path, stat.S_IMODE(model.st_mode))
+
+
+def _remove_strays(path: Path) -> None:
+    # Left by a writer that was killed. A younger one may still be written.
+    for stray in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
+                stray.unlink()
 
 
 def _replace(source: Path, target: Path, tries: int = 10) -> None:

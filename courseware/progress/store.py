@@ -2,6 +2,7 @@
 
 Every update says what happened, not what the file should hold: it is merged, under a lock, into
 what the file holds by then. What cannot be written stays in memory and goes in with a later write.
+A file that is not ours is never touched, and reading changes nothing.
 """
 
 from __future__ import annotations
@@ -11,38 +12,40 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_data_path
 
 from course_utils.store import files
-from courseware.progress import records, storage
-from courseware.progress.records import BrokenFile, NewerVersion, ProgressError
+from course_utils.store.folders import APP_NAME
+from courseware.progress import records
+from courseware.progress.records import BrokenFile, ProgressError
 
-APP_NAME = "transfer-learning-measured"
+MOST_BYTES = 2_000_000  # of an import; all questions and exercises answered make 35,000
+TROUBLES = (OSError, ProgressError)
 
 
 def progress_path() -> Path:
-    """The learner's file: what ``COURSE_PROGRESS`` names, else in this system's data folder."""
-    override = os.environ.get("COURSE_PROGRESS")
-    if not override:
-        return user_data_path(APP_NAME) / "progress.json"
-    path = Path(os.path.expanduser(override))
+    """The learner's file: what ``COURSE_PROGRESS`` names, else in this system's data folder.
+
+    It begins with ``~`` where there is no such home folder; `Progress` says so.
+    """
+    named = os.environ.get("COURSE_PROGRESS", "").strip()
+    try:
+        path = Path(named).expanduser() if named else user_data_path(APP_NAME) / "progress.json"
+    except RuntimeError:
+        return Path(named or "~/progress.json")
     return path / "progress.json" if os.path.isdir(path) else path
 
 
-def my_progress() -> Progress:
-    """This learner's progress: one object a file and process.
-
-    So what could not be written is still seen by every quiz, exercise and panel of a notebook.
-    """
-    return _store(progress_path().absolute())
-
-
-@functools.cache
-def _store(path: Path) -> Progress:
-    return Progress(path)
+def _expand(path: Path | str) -> Path:
+    """A path without ``~``: where that stands for nobody's home, no folder of this name is made."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ProgressError(f"there is no home folder {Path(path).parts[0]}") from error
 
 
 class Progress:
@@ -56,12 +59,12 @@ class Progress:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        # Where a symbolic link leads, so that the link still stands when the file is replaced.
-        self.path = Path(os.path.realpath(path or progress_path()))
-        self._known = records.empty()  # as last read or written
+        path = path or progress_path()
+        # Where a symbolic link leads, so that the name shown is that of the file.
+        self.path = path if str(path).startswith("~") else Path(os.path.realpath(path))
+        self._content, self._known = b"", records.empty()  # the file, as last read or written
         self._waiting: list[tuple[Callable, dict]] = []  # what is not in the file yet
         self._notices: dict[str, str] = {}
-        self.handled: list[str] = []  # keys of the browser's messages that this process saved
         self._guard = threading.RLock()  # a kernel may answer a widget in a thread of its own
 
     @property
@@ -73,17 +76,26 @@ class Progress:
         """All that is known, in the file and in memory, as a dict of the caller's own."""
         with self._guard:
             try:
-                self._known = self._load()
+                self._load()
                 if not self._waiting:
                     self._notices.pop("unsaved", None)
-            except BrokenFile:
-                self._save()  # sets it aside, which needs the lock
-            except (OSError, NewerVersion) as error:
+            except TROUBLES as error:
                 self._note_unsaved(error)
-            return json.loads(json.dumps(self._with_waiting(self._known)))
+            return json.loads(records.encode(self._with_waiting(self._known)))
+
+    def has_saved(self, receipt: str) -> bool:
+        """Whether the file holds what a message of the browser told."""
+        return receipt in self._known["receipts"]
 
     def answer(
-        self, question: str, *, status: str, score: float, hints: int = 0, steps: int = 0
+        self,
+        question: str,
+        *,
+        status: str,
+        score: float,
+        hints: int = 0,
+        steps: int = 0,
+        receipt: str | None = None,
     ) -> None:
         """Record one more try of a question.
 
@@ -92,18 +104,19 @@ class Progress:
         status : "correct", "partial" or "wrong"
         score : from 0 to 1; the best one is kept
         hints, steps : how many hints, and steps of the solution, were seen so far
+        receipt : the key of the browser's message. One that comes again counts once.
 
         Raises
         ------
         ValueError : a value that is none of these
         """
         entry = {"tries": 1, "hints": hints, "steps": steps, "best": float(score), "last": status}
-        self._update(questions={question: entry | {"when": records.now()}})
+        self._update(receipt, questions={question: entry | {"when": records.now()}})
 
-    def hint(self, question: str, hints: int, steps: int = 0) -> None:
+    def hint(self, question: str, hints: int, steps: int = 0, receipt: str | None = None) -> None:
         """Record how many hints, and steps of the solution, were seen so far."""
-        entry = {"tries": 0, "hints": hints, "steps": steps, "best": 0.0}
-        self._update(questions={question: entry | {"when": records.now()}})
+        entry = {"hints": hints, "steps": steps, "when": records.now()}
+        self._update(receipt, questions={question: entry})
 
     def exercise(
         self,
@@ -117,17 +130,16 @@ class Progress:
         """Record a try of an exercise (``tried``), its success, how many hints were seen so far,
         or that the solution was shown (``seen``). What was solved or seen stays so."""
         entry = {"tries": int(tried), "solved": solved, "hints": hints, "seen": seen}
-        self._update(exercises={name: entry | {"when": records.now()}})
+        self._update(None, exercises={name: entry | {"when": records.now()}})
 
-    def final(self, asked: list[str], scores: dict[str, float]) -> None:
+    def final(self, asked: list[str], scores: dict[str, float], receipt: str | None = None) -> None:
         """Record a final quiz: the ids of its questions, and the score (0 to 1) of each.
 
         Raises
         ------
         ValueError : ids that are no text, or scores outside 0 to 1
         """
-        scores = {question: float(score) for question, score in scores.items()}
-        self._update(finals=[{"when": records.now(), "asked": list(asked), "scores": scores}])
+        self._update(receipt, finals=[{"when": records.now(), "asked": asked, "scores": scores}])
 
     def export_to(self, path: Path | str) -> dict:
         """Write all that is known to another file; returns what was written.
@@ -136,25 +148,16 @@ class Progress:
         ------
         ProgressError : it cannot be written, or holds something that would be lost
         """
-        path = Path(os.path.expanduser(path))
         document = self.read()
-        if os.path.isdir(path):
-            raise ProgressError(f"{path} is a folder. Name a file in it.")
-        if os.path.realpath(path) == str(self.path):
-            raise ProgressError(f"{path} is where your progress is kept. Name another file.")
-        there = storage.read_export(path)[0] if os.path.isfile(path) else records.empty()
-        if records.merge(document, there) != document:
-            raise ProgressError(
-                f"{path} holds progress that yours does not. Import it first, or export to a file "
-                "of another name."
-            )
-        try:
-            files.write(path, document)
-        except OSError as error:
-            raise ProgressError(
-                f"{path} cannot be written: {storage.reason(error)}. Name a file in a folder that "
-                "you can write."
-            ) from error
+        with _telling(f"Nothing was written to {_shown(path)}", "Name another file."):
+            path = _expand(path)
+            if os.path.realpath(path) == str(self.path):
+                raise ProgressError("it is where your progress is kept")
+            if os.path.isfile(path) and os.path.getsize(path):
+                there, _ = records.parse(files.read(path, MOST_BYTES))
+                if records.merge(document, there) != document:
+                    raise ProgressError("it holds progress that yours does not, so import it first")
+            files.write(path, records.encode(document))
         return document
 
     def import_from(self, path: Path | str) -> dict:
@@ -166,10 +169,13 @@ class Progress:
         ------
         ProgressError : there is no such file, or it holds no progress
         """
-        path = Path(os.path.expanduser(path))
-        document, dropped = storage.read_export(path)
-        if dropped:
-            self._notices["imported"] = _told_dropped(path.name, dropped)
+        name, advice = _shown(path), "Give a file that this course exported."
+        with _telling(f"Nothing was taken in from {name}", advice):
+            document, left_out = records.parse(files.read(_expand(path), MOST_BYTES))
+            if len(records.encode(records.merge(self.read(), document))) > MOST_BYTES:
+                raise ProgressError("with what you have it is more than a file of progress holds")
+        if left_out:
+            self._notices["imported"] = _told(left_out, name)
         self._save(records.merge, document)
         return document
 
@@ -180,103 +186,114 @@ class Progress:
         ------
         ProgressError : no backup can be made; then nothing has changed
         """
-        with self._guard:
-            try:
-                backup = self._move_away()
-            except FileNotFoundError:
-                backup = None
-            except (OSError, NotImplementedError, NewerVersion) as error:
-                why = error if isinstance(error, NewerVersion) else storage.reason(error)
-                raise ProgressError(
-                    f"Your progress was not reset. No backup of {self.path} can be made: {why}."
-                ) from error
+        backup = None
+        with self._guard, _telling("Your progress was not reset", "Move the file yourself."):
+            if self._waiting:
+                self._write()
+            self._load()  # nothing is locked or moved that is not ours
+            if self.path.exists():
+                with files.locked(self.path):
+                    backup = files.beside(self.path, "backup")
+                    os.replace(self.path, backup)
+                self._load()
             self._waiting.clear()
             self._notices.clear()
-            self._known = records.empty()
-            return backup
-
-    def _move_away(self) -> Path:
-        if self._waiting:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        with files.locked(self.path):
-            if self._waiting:
-                files.write(self.path, self._with_waiting(self._load(mend=True)))
-            backup = storage.beside(self.path, "backup")
-            os.replace(self.path, backup)
         return backup
 
-    def _update(self, **what) -> None:
-        # Through the reader, which would leave an unsound entry out the next time.
-        change = json.dumps(records.empty() | what).encode()
-        change, unsound = records.parse(change)
+    def _update(self, receipt: str | None, **what) -> None:
+        # Through the reader's check, which would leave an unsound entry out the next time.
+        what["receipts"] = [] if receipt is None else [receipt]
+        change, unsound = records.check(records.empty() | what)
         if unsound:
-            raise ValueError(f"no progress that can be recorded: {what}; see quiz/records.py")
+            raise ValueError(f"no progress that can be recorded: {what}; see progress/records.py")
         self._save(records.add, change)
 
-    def _save(self, join: Callable | None = None, change: dict | None = None) -> None:
-        """Write this change and what waits, merged into what the file holds now.
-
-        Where that cannot be, it waits on, and `warning` says why.
-        """
+    def _save(self, join: Callable, change: dict) -> None:
+        """Write this change and what waits. What cannot be written waits on; `warning` says so."""
         with self._guard:
-            if join:
-                self._waiting.append((join, change))
+            self._waiting.append((join, change))
             try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with files.locked(self.path):
-                    document = self._with_waiting(self._load(mend=True))
-                    files.write(self.path, document)
-            except (OSError, NotImplementedError, NewerVersion) as error:
+                self._write()
+            except TROUBLES as error:
                 self._note_unsaved(error)
-            else:
-                self._known = document
-                self._waiting.clear()
-                self._notices.pop("unsaved", None)
+
+    def _write(self) -> None:
+        self._load()  # no lock, no folder beside what is not ours
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with files.locked(self.path):
+            self._load(mend=True)
+            document = self._with_waiting(self._known)
+            files.write(self.path, content := records.encode(document))
+        self._content, self._known = content, document
+        self._waiting.clear()
+        self._notices.pop("unsaved", None)
 
     def _with_waiting(self, document: dict) -> dict:
         for join, change in self._waiting:
             document = join(document, change)
         return document
 
-    def _load(self, mend: bool = False) -> dict:
-        """What the file holds. With ``mend``, which needs the lock, damage is set aside.
+    def _load(self, mend: bool = False) -> None:
+        """Learn what the file holds. With ``mend``, which needs the lock, damage is set aside.
 
-        Raises
-        ------
-        OSError, NewerVersion, and without ``mend`` BrokenFile
+        Raises OSError, ProgressError: it cannot be read, or is not ours.
         """
+        name, content = _shown(self.path.name), b""
+        with suppress(FileNotFoundError):
+            content = files.read(_expand(self.path), 2 * MOST_BYTES)
+        if content == self._content:
+            return
+        self._content = None  # until it is known to be sound
         try:
-            document, dropped = records.parse(self.path.read_bytes())
-        except FileNotFoundError:
-            return records.empty()
-        except BrokenFile:
-            self._notices["broken"] = f"{self.path.name} is damaged and cannot be read."
-            if not mend:
-                raise
-            self._set_aside(os.replace, "broken", f"{self.path.name} was damaged.")
-            return records.empty()
-        if dropped:
-            self._notices["dropped"] = told = _told_dropped(self.path.name, dropped)
-            if mend:
-                self._set_aside(shutil.copy2, "dropped", told)
-        return document
+            self._known, left_out = records.parse(content) if content else (records.empty(), [])
+        except BrokenFile:  # what this session knew of it is known still
+            self._note_damage(f"{name} is damaged and cannot be read.", os.replace, mend)
+            return
+        if left_out:
+            self._note_damage(_told(left_out, name), shutil.copy2, mend)
+        else:
+            self._content = content
 
-    def _set_aside(self, move: Callable, notice: str, told: str) -> None:
-        kept = storage.beside(self.path, "broken")
-        move(self.path, kept)
-        self._notices[notice] = f"{told} The file as it was is kept beside it as {kept.name}."
+    def _note_damage(self, told: str, set_aside: Callable, mend: bool) -> None:
+        if mend:
+            kept = files.beside(self.path, "broken")
+            set_aside(self.path, kept)
+            told += f" The file as it was is kept beside it as {_shown(kept.name)}."
+        self._notices["damage"] = told
 
     def _note_unsaved(self, error: Exception) -> None:
-        if isinstance(error, NewerVersion):
-            why = f"{self.path.name} is left alone: {error}. Update the course; until then,"
-        else:
-            why = f"Your progress cannot be saved in {self.path.name}: {storage.reason(error)}. So"
         self._notices["unsaved"] = (
-            f"{why} what you do is kept only until this session ends. Export it before, and set "
-            "COURSE_PROGRESS to a file that you can write."
+            f"Your progress cannot be saved in {_shown(self.path.name)}: "
+            f"{files.reason(error)}. So what you do is kept only until this session ends. Export "
+            "it before, and set COURSE_PROGRESS to a file that you can write."
         )
 
 
-def _told_dropped(name: str, dropped: list[str]) -> str:
-    more = f" and {len(dropped) - 3} more" if len(dropped) > 3 else ""
-    return f"Damaged entries of {name} are left out: {', '.join(dropped[:3])}{more}."
+_store = functools.cache(Progress)
+
+
+def my_progress() -> Progress:
+    """This learner's progress: one object a file and process.
+
+    So what could not be written is still seen by every quiz, exercise and panel of a notebook.
+    """
+    return _store(progress_path())
+
+
+@contextmanager
+def _telling(what: str, advice: str) -> Iterator[None]:
+    """Raise what goes wrong as a ProgressError: what did not happen, why, and what to do."""
+    try:
+        yield
+    except (*TROUBLES, ValueError) as error:  # a ValueError where no path can have this name
+        raise ProgressError(f"{what}: {files.reason(error)}. {advice}") from error
+
+
+def _shown(path: Path | str) -> str:
+    """A path as it can be printed: its name may hold bytes that are no text."""
+    return str(Path(path)).encode("utf-8", "backslashreplace").decode()
+
+
+def _told(left_out: list[str], name: str) -> str:
+    more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+    return f"Damaged entries of {name} are left out: {', '.join(left_out[:3])}{more}."

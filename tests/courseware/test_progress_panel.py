@@ -235,5 +235,5 @@ def test_an_import_that_cannot_be_saved_says_so(course, monkeypatch, capsys):
 
 
 def test_an_import_of_nothing_names_the_file(course):
-    with pytest.raises(ProgressError, match=r"There is no file nothing\.json"):
+    with pytest.raises(ProgressError, match=r"from nothing\.json: no such file"):
         panel.import_progress("nothing.json")

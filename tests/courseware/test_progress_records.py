@@ -7,8 +7,9 @@ import random
 import pytest
 
 from courseware.progress import records
-from courseware.progress.records import BrokenFile, NewerVersion, add, empty, merge, parse
+from courseware.progress.records import BrokenFile, NotProgress, add, empty, merge, parse
 
+STATUSES = ("correct", "partial", "wrong")
 WHEN = [f"2025-03-0{day}T10:00:00.000+00:00" for day in range(1, 8)]
 
 
@@ -28,42 +29,54 @@ def exercise(**known):
     return start | known
 
 
-def document(questions=None, exercises=None, finals=()):
-    return empty() | {
-        "questions": questions or {},
-        "exercises": exercises or {},
-        "finals": list(finals),
-    }
+def document(questions=None, exercises=None, finals=(), receipts=()):
+    known = {"questions": questions or {}, "exercises": exercises or {}}
+    return empty() | known | {"finals": list(finals), "receipts": list(receipts)}
 
 
 def encode(value):
     return json.dumps(value).encode()
 
 
+RECEIPTS = [f"17640000000{n}-abc" for n in range(10, 16)]
 FINAL = {"when": WHEN[2], "asked": ["04-caching"], "scores": {"04-caching": 0.5}}
 FULL = document({"04-caching": question()}, {"freeze_backbone": exercise()}, [FINAL])
 
 
 def test_what_is_written_is_read():
-    assert parse(encode(FULL)) == (FULL, [])
-    assert parse(encode({"version": 1})) == (empty(), [])
+    assert parse(records.encode(FULL)) == (FULL, [])
+
+
+def test_a_file_of_the_first_course_is_read():
+    # As it was written before there were receipts.
+    known = {"version": 1, "questions": FULL["questions"], "exercises": {}, "finals": [FINAL]}
+    assert parse(json.dumps(known, indent=1).encode()) == (FULL | {"exercises": {}}, [])
+    assert parse(encode({"version": 1, "questions": {}})) == (empty(), [])
+
+
+@pytest.mark.parametrize("size", range(30, len(records.encode(FULL))))
+def test_our_file_cut_anywhere_is_known_as_ours(size):
+    with pytest.raises(BrokenFile):
+        parse(records.encode(FULL)[:size])
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", encode(FULL)[:-9], b"\xff\xfe\x00", b"[]", b"null", b'"text"', b"{}",
-     b'{"version": "1"}', b'{"version": true}', b'{"version": 0}', b'{"version": 1.0}',
-     b'{"version": 1, "questions": []}', b'{"version": 1, "exercises": null}',
-     b'{"version": 1, "finals": {}}', b"[" * 100_000, b'{"version": 1' + b"0" * 5000 + b"}"],
-    ids=lambda content: repr(content[:20]),
+    [b"{", b"\xff\xfe\x00", b"[]", b"null", b'"text"', b"{}", b'{"version": 1}',
+     b'{"version": "1", "questions": {}}', b'{"version": true, "questions": {}}',
+     b'{"version": 0, "questions": {}}', b'{"version": 1.0, "questions": {}}',
+     b'{"version": 1, "questions": []}', b'{"version": 1, "questions": {}, "exercises": null}',
+     b'{"version": 1, "questions": {}, "finals": {}}', b"[" * 100_000,
+     b'{"version": 1' + b"0" * 5000 + b"}"],
+    ids=lambda content: repr(content[:50]),
 )  # fmt: skip
-def test_what_is_no_progress_is_broken(content):
-    with pytest.raises(BrokenFile):
+def test_what_is_no_progress_is_not_ours(content):
+    with pytest.raises(NotProgress):
         parse(content)
 
 
 def test_a_newer_version_is_not_called_broken():
-    with pytest.raises(NewerVersion, match="newer version"):
+    with pytest.raises(NotProgress, match="newer version"):
         parse(encode({"version": 2, "questions": "of another shape"}))
 
 
@@ -76,13 +89,13 @@ def test_a_newer_version_is_not_called_broken():
 )  # fmt: skip
 def test_one_unsound_entry_does_not_cost_the_others(unsound):
     read, dropped = parse(encode(document({"04-caching": question(), "04-x": unsound})))
-    assert read["questions"] == {"04-caching": question()} and dropped == ["04-x"]
+    assert read["questions"] == {"04-caching": question()} and dropped == ["'04-x'"]
 
 
 @pytest.mark.parametrize("unsound", [{"solved": 1}, {"seen": "yes"}, {"tries": None}, "solved"])
 def test_unsound_exercises(unsound):
     read, dropped = parse(encode(document({}, {"a": unsound, "b": exercise()})))
-    assert list(read["exercises"]) == ["b"] and dropped == ["a"]
+    assert list(read["exercises"]) == ["b"] and dropped == ["'a'"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +106,7 @@ def test_unsound_exercises(unsound):
 )  # fmt: skip
 def test_unsound_finals(unsound):
     read, dropped = parse(encode(document(finals=[unsound, FINAL])))
-    assert read["finals"] == [FINAL] and dropped == ["a final quiz"]
+    assert read["finals"] == [FINAL] and dropped == ["finals"]
 
 
 def test_what_an_entry_lacks_is_at_its_start():
@@ -129,6 +142,28 @@ def test_the_last_added_is_the_last_even_when_the_clock_was_wrong():
     assert add(document({"q": old}), document({"q": new}))["questions"]["q"]["last"] == "correct"
 
 
+def test_a_message_that_comes_again_changes_nothing():
+    known = document({"q": question()}, receipts=RECEIPTS[:1])
+    again = document({"q": question(when=WHEN[1])}, receipts=RECEIPTS[:1])
+    assert add(known, again) == known
+    new = again | {"receipts": RECEIPTS[1:2]}
+    joined = add(known, new)
+    assert joined["questions"]["q"]["tries"] == 2 and joined["receipts"] == RECEIPTS[:2]
+
+
+def test_the_newest_receipts_are_kept(monkeypatch):
+    monkeypatch.setattr(records, "KEPT_RECEIPTS", 3)
+    old, new = document(receipts=RECEIPTS[:3]), document(receipts=RECEIPTS[3:5])
+    for join in (add, merge):
+        assert join(old, new)["receipts"] == join(new, old)["receipts"] == RECEIPTS[2:5]
+
+
+@pytest.mark.parametrize("unsound", [3, "", "17640000000-1", "1764000000010-" + "a" * 30, "../x"])
+def test_unsound_receipts(unsound):
+    read, dropped = parse(encode(document(receipts=[unsound, RECEIPTS[0]])))
+    assert read["receipts"] == RECEIPTS[:1] and dropped == ["receipts"]
+
+
 def test_a_hint_after_a_try_leaves_its_outcome_and_time():
     hint = {"tries": 0, "hints": 3, "steps": 0, "best": 0.0, "when": WHEN[4]}
     joined = add(document({"q": question()}), document({"q": hint}))["questions"]["q"]
@@ -157,7 +192,7 @@ def random_document(rng):
     def any_question():
         entry = question(
             tries=rng.randrange(4), hints=rng.randrange(4), steps=rng.randrange(3),
-            best=rng.choice([0.0, 0.5, 1.0]), last=rng.choice(records.STATUSES),
+            best=rng.choice([0.0, 0.5, 1.0]), last=rng.choice(STATUSES),
             when=rng.choice(WHEN),
         )  # fmt: skip
         if rng.random() < 0.2:
@@ -171,7 +206,8 @@ def random_document(rng):
         )  # fmt: skip
 
     finals = [FINAL | {"when": when} for when in sorted(rng.sample(WHEN, rng.randrange(4)))]
-    return document(some(any_question), some(any_exercise), finals)
+    receipts = sorted(rng.sample(RECEIPTS, rng.randrange(4)))
+    return document(some(any_question), some(any_exercise), finals, receipts)
 
 
 @pytest.mark.parametrize("seed", range(100))
