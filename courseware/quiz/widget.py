@@ -32,7 +32,7 @@ class QuizWidget(anywidget.AnyWidget):
     _css = glue.styles(HERE / "widget.css")
     questions = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
-    saved = traitlets.List().tag(sync=True)  # keys of messages that need no second sending
+    saved = traitlets.List().tag(sync=True)  # keys of messages that the records hold
     messages = traitlets.Dict(MESSAGES).tag(sync=True)
     mode = traitlets.Unicode("quiz").tag(sync=True)
     title = traitlets.Unicode("").tag(sync=True)
@@ -53,31 +53,40 @@ class QuizWidget(anywidget.AnyWidget):
 
     def _so_far(self) -> dict:
         """What is known of these questions, for a page that starts, or is loaded anew."""
-        known = self._progress.read()["questions"]
-        records = {name: known[name] for name in self._ids if name in known}
-        return {"records": records, "saved": self._progress.handled[-200:]}
+        known = self._progress.read()
+        questions = known["questions"]
+        records = {name: questions[name] for name in self._ids if name in questions}
+        return {"records": records, "saved": known["receipts"][-200:]}
 
     def _receive(self, _, content: dict, buffers) -> None:
-        """Save what the browser sent, and tell it so: until then it keeps a copy.
+        """Save what the browser sent. It keeps a copy until it hears that a file holds it.
 
-        A message can come twice, from a page that was loaded anew or from a second quiz with the
-        same question. It counts once.
+        A message can come twice: from a page that was loaded anew, from a second quiz with the
+        same question, or after the kernel was started again. It counts once.
         """
-        if content["key"] not in self._progress.handled:
+        warning, key = "", content.get("key")
+        try:
             save(self._progress, content)
-            self._progress.handled.append(content["key"])
-            for name, value in self._so_far().items():
-                self.set_trait(name, value)
-        self.send({"saved": content["key"], "warning": self._progress.warning or ""})
+        except (KeyError, TypeError, ValueError):  # another version's, or changed by hand
+            warning = "An answer from this browser could not be read. It is left out. "
+        for name, value in self._so_far().items():
+            self.set_trait(name, value)
+        done = bool(warning) or self._progress.has_saved(key)
+        self.send({"saved": key if done else None, "warning": warning + self._progress.warning})
 
 
 def save(progress, content: dict) -> None:
-    """Put one message of the browser into the progress file."""
-    question = content["question"]
+    """Put one message of the browser into the progress file.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError : it is none
+    """
+    question, receipt = content["question"], content["key"]
     if content["what"] == "final":
-        progress.final(list(content["scores"]), content["scores"])
+        progress.final(list(content["scores"]), content["scores"], receipt)
         return
-    seen = {"hints": content["hints"], "steps": content["steps"]}
+    seen = {"hints": content["hints"], "steps": content["steps"], "receipt": receipt}
     if content["what"] == "answer":
         progress.answer(question, status=content["status"], score=content["score"], **seen)
     else:

@@ -13,7 +13,7 @@ from courseware.quiz.grading import grade
 from courseware.quiz.payload import LETTERS, MESSAGES, payload, shuffled
 from courseware.quiz.plain import PlainQuestion, read_answer
 from courseware.quiz.static import static_html
-from courseware.quiz.widget import QuizWidget, save
+from courseware.quiz.widget import QuizWidget
 from courseware.text import code_html, code_lines, markdown_html
 from tools.builder.lesson import QUIZ, ROOT, quiz_call, read_cells, tags
 from tools.builder.quiz_cells import static_output
@@ -122,28 +122,138 @@ def test_a_lessons_quizzes_add_little_to_its_notebook(lesson):
 # --- the live one ---
 
 
-def test_what_the_browser_sends_is_saved_and_answered(progress, monkeypatch):
-    question = first("single")
-    widget = QuizWidget([payload(question, "x")], progress)
-    replies = []
-    monkeypatch.setattr(widget, "send", replies.append)
-    seen = {"question": question.id, "hints": 1, "steps": 0}
-    wrong = {"what": "answer", "status": "wrong", "score": 0.0}
-    right = {"what": "answer", "status": "correct", "score": 1.0}
-    for key, sent in [("k1", {"what": "hint"}), ("k2", wrong), ("k3", right)]:
-        widget._receive(widget, {"key": key, **seen, **sent}, [])
-    assert [reply["saved"] for reply in replies] == ["k1", "k2", "k3"]
-    assert not any(reply["warning"] for reply in replies)
-    record = progress.read()["questions"][question.id]
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not here")
+
+
+def key(number: int) -> str:
+    """As the browser makes them: its clock, and something random."""
+    return f"{1_764_000_000_000 + number}-k3y"
+
+
+class Page:
+    """A quiz of one question as the browser talks to it, in one run of a kernel."""
+
+    def __init__(self, progress):
+        self.question = first("single")
+        self.widget = QuizWidget([payload(self.question, "x")], progress)
+        self.replies = []
+        self.widget.send = self.replies.append
+
+    def send(self, number, **content) -> dict:
+        content = {"question": self.question.id, "key": key(number), **content}
+        self.widget._receive(self.widget, content, [])
+        return self.replies[-1]
+
+
+HINT = {"what": "hint", "hints": 1, "steps": 0}
+WRONG = {"what": "answer", "status": "wrong", "score": 0.0, "hints": 1, "steps": 0}
+RIGHT = WRONG | {"status": "correct", "score": 1.0}
+
+
+def test_what_the_browser_sends_is_saved_and_answered(progress):
+    page = Page(progress)
+    for number, content in enumerate([HINT, WRONG, RIGHT]):
+        assert page.send(number, **content) == {"saved": key(number), "warning": ""}
+    record = progress.read()["questions"][page.question.id]
     assert (record["tries"], record["hints"], record["best"]) == (2, 1, 1.0)
-    again = QuizWidget([payload(question, "x")], progress)
-    assert again.records[question.id]["best"] == 1.0
+    again = Page(progress).widget
+    assert again.records[page.question.id]["best"] == 1.0
+    assert again.saved == [key(0), key(1), key(2)]
 
 
-def test_the_end_of_a_final_quiz_is_saved(progress):
-    scores = {"02-flags": 1, "02-time": 0.5}
-    save(progress, {"what": "final", "question": "02-flags", "scores": scores})
-    assert progress.read()["finals"][0]["asked"] == ["02-flags", "02-time"]
+def test_an_answer_sent_again_counts_once_also_after_the_kernel_was_restarted(progress):
+    Page(progress).send(1, **WRONG)
+    page = Page(Progress(progress.path))  # the reply was lost, and with the kernel all it knew
+    assert page.send(1, **WRONG)["saved"] == key(1)
+    assert progress.read()["questions"][page.question.id]["tries"] == 1
+    scores = {"what": "final", "scores": {page.question.id: 1}}
+    for _ in range(2):
+        Page(Progress(progress.path)).send(2, **scores)
+    assert len(progress.read()["finals"]) == 1
+
+
+def test_the_browser_keeps_what_no_file_holds(tmp_path):
+    (tmp_path / "file").touch()
+    page = Page(progress := Progress(tmp_path / "file" / "progress.json"))
+    for _ in range(2):
+        reply = page.send(1, **RIGHT)
+        assert reply["saved"] is None and "cannot be saved" in reply["warning"]
+    assert page.widget.records[page.question.id]["tries"] == 1
+    (tmp_path / "file").unlink()
+    assert page.send(1, **RIGHT) == {"saved": key(1), "warning": ""}
+    assert Progress(progress.path).read()["questions"][page.question.id]["tries"] == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{}, {"what": "answer"}, WRONG | {"status": "so so"}, WRONG | {"score": 7},
+     HINT | {"hints": "1"}, HINT | {"key": 17}, HINT | {"question": ["a"]},
+     {"what": "final", "scores": 3}, {"what": "final", "scores": {"a": 2}}],
+    ids=repr,
+)  # fmt: skip
+def test_a_message_that_is_none_is_told_and_not_kept_for_ever(progress, content):
+    reply = Page(progress).send(1, **content)
+    assert reply["saved"] == content.get("key", key(1)) and "could not be read" in reply["warning"]
+    assert not progress.path.exists()
+
+
+IN_NODE = """
+let kept = JSON.parse(process.argv[2]);
+globalThis.localStorage = { getItem: () => kept, setItem: (_, text) => { kept = text; } };
+const { newOutbox, waitingFor } = await import(process.argv[1]);
+const sent = [], replies = [];
+const model = {
+  get: (name) => ({ questions: [{ id: "q" }], saved: JSON.parse(process.argv[3]) })[name],
+  on: (_, handler) => replies.push(handler),
+  send: (message) => sent.push(message),
+};
+const shown = waitingFor(model).map(({ key }) => key);
+const put = newOutbox(model, () => {});
+put("q", { what: "hint", hints: 1, steps: 0 });
+const [key] = sent.map((message) => message.key).slice(-1);
+replies[0]({ saved: null, warning: "no disk" });
+const unsaved = JSON.parse(kept).length;
+replies[0]({ saved: key, warning: "" });
+console.log(JSON.stringify({ key, shown, sent: sent.map(({ key }) => key), unsaved, kept }));
+"""
+GOOD = {"key": "1-a", "question": "q", **RIGHT}
+OTHER = {"key": "2-b", "question": "of another lesson", **HINT}
+STORED = [
+    None, "not JSON", "null", "3", "true", '"text"', "{}", '{"length": 5}', "[null]", "[[]]",
+    '[{"key": 1}]', '[{"key": "3-c", "question": "q", "what": "answer"}]',
+    '[{"key": "3-c", "question": "q", "what": "answer", "status": "wrong", "score": "1"}]',
+    '[{"key": "3-c", "question": "q", "what": "dance"}]', '[{"key": "3-c", "what": "hint"}]',
+]  # fmt: skip
+
+
+def outbox(stored, saved=()) -> dict:
+    """What the browser's half does with what was in its storage."""
+    module = (ROOT / "courseware/quiz/outbox.mjs").as_uri()
+    values = [module, json.dumps(stored), json.dumps(saved)]
+    command = ["node", "--input-type=module", "-e", IN_NODE, *values]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@needs_node
+@pytest.mark.parametrize("stored", STORED)
+def test_whatever_is_in_the_browser_s_storage_the_quiz_begins(stored):
+    did = outbox(stored)
+    assert did["shown"] == [] and did["sent"] == [did["key"]] and did["kept"] == "[]"
+
+
+@needs_node
+def test_a_message_stays_in_the_browser_until_it_is_saved():
+    did = outbox(json.dumps([GOOD, None, OTHER]))
+    assert did["shown"] == ["1-a"] and did["sent"] == ["1-a", did["key"]] and did["unsaved"] == 3
+    assert json.loads(did["kept"]) == [GOOD, OTHER]
+
+
+@needs_node
+def test_what_the_records_hold_is_shown_once_and_sent_until_it_is_acknowledged():
+    did = outbox(json.dumps([GOOD]), saved=["1-a"])
+    assert did["shown"] == [] and did["sent"] == ["1-a", did["key"]]
 
 
 def test_a_quiz_shows_its_static_version_first(displayed):
