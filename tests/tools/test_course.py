@@ -244,9 +244,13 @@ def test_the_learner_s_files_are_looked_for_where_the_learner_is(house, monkeypa
     monkeypatch.chdir(tmp_path)
     course_commands.main(["progress", "--export", "a.json"])
     course_commands.main(["progress", "--import", "../b.json"])
+    course_commands.main(["progress", "--export", "~/a.json"])
+    course_commands.main(["progress", "--export", "~nobody-of-this-name/a.json"])
     assert handed == [
         ("export", str(tmp_path / "a.json")),
         ("import", str(tmp_path.parent / "b.json")),
+        ("export", os.path.expanduser("~/a.json")),
+        ("export", "~nobody-of-this-name/a.json"),
     ]
 
 
@@ -262,6 +266,8 @@ def test_the_progress_file_is_one_for_notebooks_and_terminal(furnished, tmp_path
     (furnished / "courseware/cli.py").write_text(f"{CALLED}\n{tell}")
     done = course(furnished, "doctor", COURSE_PROGRESS="mine.json")
     assert f"kept {furnished / 'mine.json'} seen from {furnished}" in done.stdout
+    done = course(furnished, "doctor", COURSE_PROGRESS="~nobody-of-this-name/mine.json")
+    assert f"kept ~nobody-of-this-name/mine.json seen from {furnished}" in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="builds a POSIX .venv by hand")

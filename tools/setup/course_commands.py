@@ -56,7 +56,7 @@ def progress(options: argparse.Namespace) -> int:
     wanted = ["reset"] if options.reset else []
     for action, file in (("export", options.export), ("import", options.take_in)):
         if file is not None:
-            wanted = [action, os.path.abspath(file)]  # from here, not from the course's folder
+            wanted = [action, _from_here(file)]
     return hand_over(_ready(options), "courseware.cli", "progress", *wanted)
 
 
@@ -147,9 +147,16 @@ def _environment(place: Place) -> dict[str, str]:
     added = {"PATH": path, "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
     if place.kind == "own":
         added["VIRTUAL_ENV"] = str(place.prefix)
-    if kept := os.environ.get("COURSE_PROGRESS"):  # one file for notebooks and for the terminal
-        added["COURSE_PROGRESS"] = os.path.abspath(os.path.expanduser(kept))
+    if kept := os.environ.get("COURSE_PROGRESS", "").strip():
+        added["COURSE_PROGRESS"] = _from_here(kept)  # one file for notebooks and for the terminal
     return {**os.environ, **added}
+
+
+def _from_here(path: str) -> str:
+    """The learner's path, for a command that runs in the course's folder."""
+    path = os.path.expanduser(path)
+    # With ~ for somebody who has no home it stays as it is: the course tells the learner.
+    return path if path.startswith("~") else os.path.abspath(path)
 
 
 def parser() -> argparse.ArgumentParser:
