@@ -97,9 +97,7 @@ def reason(error: Exception) -> str:
     """Why, in words without the machine's folders: a notebook's output may be shown to others."""
     if isinstance(error, Timeout):
         return "another program keeps its lock"
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return str(error)
+    return (getattr(error, "strerror", None) or "").lower() or str(error).rstrip(".")
 
 
 def _details(path: Path) -> os.stat_result:

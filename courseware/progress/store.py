@@ -16,10 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from platformdirs import user_data_path
-
-from course_utils.store import files
-from course_utils.store.folders import APP_NAME
+from course_utils.store import files, folders
 from courseware.progress import records
 from courseware.progress.records import BrokenFile, ProgressError
 
@@ -30,13 +27,11 @@ TROUBLES = (OSError, ProgressError)
 def progress_path() -> Path:
     """The learner's file: what ``COURSE_PROGRESS`` names, else in this system's data folder.
 
-    It begins with ``~`` where there is no such home folder; `Progress` says so.
+    Raises
+    ------
+    OSError : it lies in the home folder of somebody who has none
     """
-    named = os.environ.get("COURSE_PROGRESS", "").strip()
-    try:
-        path = Path(named).expanduser() if named else user_data_path(APP_NAME) / "progress.json"
-    except RuntimeError:
-        return Path(named or "~/progress.json")
+    path = folders.named_by("COURSE_PROGRESS") or folders.progress_dir() / "progress.json"
     return path / "progress.json" if os.path.isdir(path) else path
 
 
@@ -55,13 +50,16 @@ class Progress:
 
     Parameters
     ----------
-    path : the file; by default `progress_path`. It and its folder are made by the first update.
+    path : by default `progress_path`. The file and its folder are made by the first update.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or progress_path()
-        # Where a symbolic link leads, so that the name shown is that of the file.
-        self.path = path if str(path).startswith("~") else Path(os.path.realpath(path))
+        self._nowhere: OSError | None = None
+        try:
+            # Where a symbolic link leads, so that the name shown is that of the file.
+            self.path = Path(os.path.realpath(path or progress_path()))
+        except OSError as error:
+            self.path, self._nowhere = Path("~/progress.json"), error
         self._content, self._known = b"", records.empty()  # the file, as last read or written
         self._waiting: list[tuple[Callable, dict]] = []  # what is not in the file yet
         self._notices: dict[str, str] = {}
@@ -234,13 +232,12 @@ class Progress:
         return document
 
     def _load(self, mend: bool = False) -> None:
-        """Learn what the file holds. With ``mend``, which needs the lock, damage is set aside.
-
-        Raises OSError, ProgressError: it cannot be read, or is not ours.
-        """
+        """Learn what the file holds, or raise. With ``mend``, under the lock, set damage aside."""
+        if self._nowhere:
+            raise self._nowhere
         name, content = _shown(self.path.name), b""
         with suppress(FileNotFoundError):
-            content = files.read(_expand(self.path), 2 * MOST_BYTES)
+            content = files.read(self.path, 2 * MOST_BYTES)
         if content == self._content:
             return
         self._content = None  # until it is known to be sound
@@ -277,7 +274,9 @@ def my_progress() -> Progress:
 
     So what could not be written is still seen by every quiz, exercise and panel of a notebook.
     """
-    return _store(progress_path())
+    with suppress(OSError):
+        return _store(progress_path())
+    return _store(None)
 
 
 @contextmanager

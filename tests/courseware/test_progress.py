@@ -200,11 +200,13 @@ def test_four_writers_of_which_one_is_killed_lose_nothing(file, tmp_path):
         time.sleep(0.01)
     for writer in writers:
         writer.stdin.close()
+        writer.stdin = None
     while len(lines(logs[0])) < 25 and writers[0].poll() is None:
         time.sleep(0.001)
     writers[0].kill()
-    codes = [writer.wait(timeout=60) for writer in writers]
-    assert codes[1:] == [0, 0, 0], [writer.stderr.read() for writer in writers]
+    said = [writer.communicate(timeout=60)[1] for writer in writers]
+    codes = [writer.returncode for writer in writers]
+    assert codes[1:] == [0, 0, 0], said
     assert codes[0] != 0, "the first was to be killed half way"
     done = [line.split() for log in logs for line in lines(log)]
     assert len(done) >= 175
@@ -347,7 +349,8 @@ def device(path):
 def socket_file(path):
     here = os.getcwd()
     os.chdir(path.parent)  # the name of a socket must be short
-    socket.socket(socket.AF_UNIX).bind(path.name)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path.name)
     os.chdir(here)
 
 
