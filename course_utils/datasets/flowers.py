@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,7 +22,7 @@ from course_utils.datasets.photos import (
 )
 from course_utils.datasets.pictures import RECIPE, decode
 from course_utils.images import ImageSet
-from course_utils.store import folders, messages
+from course_utils.store import cache, messages
 
 SPLITS = ("train", "val", "test")
 SOURCES = ("auto", "photos", "rendered")
@@ -94,8 +91,8 @@ def _photos(size: int) -> Flowers:
     listed = read_list()
     classes = tuple(sorted({photo.label for photo in listed}))
     name = _cache_name("photos", size, RECIPE.encode(), list_path().read_bytes())
-    cached = _read_cache(name, (len(listed), 3, size, size))
-    if cached is not None:
+    cached = cache.read(name)
+    if _fits(cached, len(listed), 3, size, size):
         return _assemble(cached, listed, classes)
     folder, good = usable_photos()
     if folder is None:
@@ -107,7 +104,7 @@ def _photos(size: int) -> Flowers:
         )
     images = decode([folder / photo.path for photo in good], size)
     if len(good) == len(listed):
-        _write_cache(name, images)
+        cache.write(name, images)
     return _assemble(images, good, classes)
 
 
@@ -137,19 +134,23 @@ def _rendered(size: int, reason: str) -> Flowers:
     name = _cache_name("rendered", size, *sources)
     classes = scenes.CLASSES
     counts = [len(classes) * RENDERED_PER_CLASS[split] for split in SPLITS]
-    images = _read_cache(name, (sum(counts), 3, size, size))
-    if images is None:
-        drawn = [
-            scenes.render_flowers(RENDERED_PER_CLASS[split], size=size, seed=RENDERED_SEED[split])
-            for split in SPLITS
-        ]
-        images = torch.cat([part.images for part in drawn])
-        _write_cache(name, images)
+    images = cache.kept(
+        name, lambda: _drawn(size), lambda found: _fits(found, sum(counts), 3, size, size)
+    )
     splits = {}
     for split, part in zip(SPLITS, images.split(counts), strict=True):
         labels = torch.arange(len(classes)).repeat_interleave(RENDERED_PER_CLASS[split])
         splits[split] = ImageSet(part, labels, classes)
     return Flowers(**splits, source="rendered")
+
+
+def _drawn(size: int) -> Tensor:
+    """The images of all splits, one after another."""
+    drawn = [
+        scenes.render_flowers(RENDERED_PER_CLASS[split], size=size, seed=RENDERED_SEED[split])
+        for split in SPLITS
+    ]
+    return torch.cat([part.images for part in drawn])
 
 
 def _cache_name(source: str, size: int, *contents: bytes) -> str:
@@ -158,33 +159,5 @@ def _cache_name(source: str, size: int, *contents: bytes) -> str:
     return f"{source}-{size}-{digest[:16]}.uint8"
 
 
-def _read_cache(name: str, shape: tuple[int, ...]) -> Tensor | None:
-    """The cached images; None when there are none or the file is damaged (it is then removed)."""
-    try:
-        path = folders.cache_dir() / name
-        content = np.fromfile(path, dtype=np.uint8)
-        digest, pixels = content[:32].tobytes(), content[32:]
-        if len(pixels) == np.prod(shape) and hashlib.sha256(pixels).digest() == digest:
-            return torch.from_numpy(pixels).view(shape)
-        path.unlink(missing_ok=True)
-    except OSError:
-        pass  # not there yet, or a cache that cannot be used: the images are made again
-    return None
-
-
-def _write_cache(name: str, images: Tensor) -> None:
-    """Keep images as their SHA-256 (32 bytes) and their bytes; without a usable disk, do nothing.
-
-    Written beside its place and moved there in one step: no reader ever sees half a file.
-    """
-    pixels = images.contiguous().numpy()
-    with suppress(OSError):
-        folder = folders.cache_dir()
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(pixels).digest())
-                file.write(pixels.data)
-            os.replace(temporary, folder / name)
-        finally:
-            Path(temporary).unlink(missing_ok=True)  # still there only when writing failed
+def _fits(found: object, *shape: int) -> bool:
+    return isinstance(found, Tensor) and found.dtype == torch.uint8 and found.shape == shape

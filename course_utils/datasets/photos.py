@@ -7,30 +7,28 @@ their SHA-256; a file that does not match is not used. See ``data/README.md``.
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import os
 import shutil
 import tarfile
-import tempfile
-import zlib
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import requests
-from filelock import FileLock, Timeout
-from pooch import HTTPDownloader
+from typing import BinaryIO
 
 from course_utils.store import folders, messages, network
+from course_utils.store.download import DownloadFailed, alone, download, one_line
 
 FLOWERS_URL = (
     "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
 )
 TOLERATED = 0.01  # share of the list that may be missing before the photos are not used
-ARCHIVE_SIZE = 228_000_000  # bytes, about; the bar takes the server's figure
-SPACE_NEEDED = 400_000_000  # bytes: the archive, and the 40 MB or so that stay
-READ_TIMEOUT = 5.0  # seconds without a single byte
-LOCK_TIMEOUT = 900.0  # seconds to wait for another notebook's download
+SPACE_NEEDED = 400_000_000  # bytes: the archive of 228 MB, and the 40 MB or so that stay
+MOST_BYTES = 300_000_000  # of the archive, packed or unpacked: photos hardly shrink
+MOST_PHOTO = 1_000_000  # bytes; the largest on the list has 60,000
+MOST_MEMBERS = 10_000  # of the archive, which has some 3,700
 
 
 class PhotosUnavailable(RuntimeError):
@@ -117,7 +115,12 @@ def verified(folder: Path) -> list[Photo]:
     """
     photos = read_list()
     good = [photo for photo in photos if _matches(folder / photo.path, photo.sha256)]
-    _check_share(len(good), len(photos))
+    missing = len(photos) - len(good)
+    if missing > TOLERATED * len(photos):
+        raise PhotosUnavailable(
+            f"{missing:,} of the {len(photos):,} listed photos are missing or differ from "
+            "their SHA-256"
+        )
     return good
 
 
@@ -126,14 +129,6 @@ def _matches(path: Path, sha256: str) -> bool:
         return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
     except OSError:
         return False
-
-
-def _check_share(good: int, total: int) -> None:
-    if total - good > TOLERATED * total:
-        raise PhotosUnavailable(
-            f"{total - good:,} of the {total:,} listed photos are missing or differ from "
-            "their SHA-256"
-        )
 
 
 def download_photos() -> Path:
@@ -148,81 +143,74 @@ def download_photos() -> Path:
     if forbidden := network.offline():
         raise PhotosUnavailable(forbidden)
     try:
-        cache = folders.cache_dir()
-        with _lock(cache / "flower_photos.lock"):
-            return _fetch_into(cache)
-    except requests.RequestException as error:
-        raise PhotosUnavailable(f"their download failed ({type(error).__name__})") from error
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise PhotosUnavailable(f"the downloaded archive is damaged ({error})") from error
+        target = folders.cache_dir() / "flower_photos"
+        with alone(target) as scratch:
+            if not _usable(target):  # another process may have brought them meanwhile
+                _fetch(target, scratch)
+    except DownloadFailed as error:
+        raise PhotosUnavailable(f"their download failed: {error}") from error
     except OSError as error:
         raise PhotosUnavailable(f"they cannot be stored on this disk ({error})") from error
+    return target
 
 
-def _lock(path: Path) -> FileLock:
-    """Hold ``path`` against other processes, waiting for one that downloads."""
-    lock = FileLock(path)
+def _usable(folder: Path) -> bool:
     try:
-        return lock.acquire(timeout=1)
-    except Timeout:
-        messages.show_notice("Another notebook is downloading the photos: waiting for it.")
-    try:
-        return lock.acquire(timeout=LOCK_TIMEOUT)
-    except Timeout as error:
-        raise PhotosUnavailable("another process has been downloading them too long") from error
+        return bool(verified(folder))
+    except PhotosUnavailable:
+        return False
 
 
-def _fetch_into(cache: Path) -> Path:
-    """Download, unpack and verify beside the final place, then move there in one step."""
-    folder = cache / "flower_photos"
-    if folder.is_dir():
-        try:
-            verified(folder)
-            return folder
-        except PhotosUnavailable:
-            pass  # damaged since: replaced below
-    for leftover in cache.glob("flower_photos-*.part"):  # of a process that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    free = shutil.disk_usage(cache).free
+def _fetch(target: Path, scratch: Path) -> None:
+    """Download, unpack and verify in ``scratch``, then move to ``target`` in one step."""
+    free = shutil.disk_usage(scratch).free
     if free < SPACE_NEEDED:
         raise PhotosUnavailable(
             f"their download needs 400 MB of disk and {free / 1e6:.0f} are free"
         )
-    if why := network.obstacle(FLOWERS_URL):
-        raise PhotosUnavailable(f"their server cannot be reached: {why}")
-    with tempfile.TemporaryDirectory(
-        dir=cache, prefix="flower_photos-", suffix=".part", ignore_cleanup_errors=True
-    ) as temporary:
-        archive, unpacked = Path(temporary, "archive.tgz"), Path(temporary, "flower_photos")
-        with closing(
-            messages.progress(None, "downloading photos", total=ARCHIVE_SIZE, unit="B")
-        ) as bar:
-            HTTPDownloader(progressbar=bar, timeout=READ_TIMEOUT)(FLOWERS_URL, str(archive), None)
-        _unpack(archive, unpacked)
-        if folder.exists():
-            os.replace(folder, Path(temporary, "damaged"))
-        os.replace(unpacked, folder)
-    return folder
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Write the listed photos of ``archive`` to ``folder``, each only if its SHA-256 is right.
-
-    A member is read when its whole name is on the list, and written to the place the list gives:
-    links, absolute paths and ``..`` in an archive have no effect.
-    """
-    wanted = {f"flower_photos/{photo.path}": photo for photo in read_list()}
-    total, good = len(wanted), 0
-    with tarfile.open(archive, "r:gz") as members:
-        for member in members:
-            photo = wanted.get(member.name.removeprefix("./"))
-            if photo is None or not member.isfile():
-                continue
-            content = members.extractfile(member).read()
-            if hashlib.sha256(content).hexdigest() != photo.sha256:
-                continue
-            path = folder / photo.path
+    archive, unpacked = scratch / "flower_photos.tgz", scratch / "flower_photos"
+    download(FLOWERS_URL, archive, at_most=MOST_BYTES)
+    listed = {f"flower_photos/{photo.path}": photo for photo in read_list()}
+    for photo, content in _members(archive, listed):
+        if hashlib.sha256(content).hexdigest() == photo.sha256:
+            path = unpacked / photo.path
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            good += 1
-    _check_share(good, total)
+    verified(unpacked)
+    if target.exists():
+        os.replace(target, scratch / "damaged")
+    os.replace(unpacked, target)
+
+
+def _members(archive: Path, listed: dict[str, Photo]) -> Iterator[tuple[Photo, bytes]]:
+    """The listed photos in an archive that nobody has verified, each with its bytes.
+
+    A member's whole name must be on the list, and its place is the list's: links, modes, absolute
+    paths and ``..`` have no effect. How much is looked at, unpacked and held is bounded.
+    """
+    try:
+        with gzip.open(archive) as packed, tarfile.open(fileobj=_AtMost(packed), mode="r|") as tar:
+            for number, member in enumerate(tar):
+                # tar.offset is where the next member begins: tarfile would read on to there.
+                if number >= MOST_MEMBERS or tar.offset > MOST_BYTES:
+                    raise tarfile.ReadError("it holds more than the photos' archive can")
+                photo = listed.get(member.name.removeprefix("./"))
+                plain = member.isfile() and not member.issparse()
+                if photo and plain and member.size <= MOST_PHOTO:
+                    yield photo, tar.extractfile(member).read()
+    except Exception as error:  # tarfile, gzip and zlib have a dozen kinds for a strange file
+        raise PhotosUnavailable(f"the downloaded archive is damaged ({one_line(error)})") from error
+
+
+class _AtMost:
+    """A stream that ends in an error after `MOST_BYTES`: a small archive can unpack to any size."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.left = stream, MOST_BYTES
+
+    def read(self, size: int) -> bytes:
+        content = self.stream.read(size)
+        self.left -= len(content)
+        if self.left < 0:
+            raise tarfile.ReadError(f"over {MOST_BYTES:,} bytes")
+        return content

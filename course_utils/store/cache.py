@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from course_utils.store import files
 from course_utils.store.folders import cache_dir
 from course_utils.store.identity import Unidentified, key_of
 
@@ -53,21 +54,21 @@ def kept(path: Path | str, make: Callable[[], object], usable: Callable[[object]
     make : returns tensors and plain containers, which is all that is read back
     usable : whether what was read has the expected form; may raise
     """
-    found = _read(path)
+    found = read(path)
     try:
         if found is not None and usable(found):
             return found
     except Exception:  # of another form than expected: no use either
         pass
     result = make()
-    _write(path, result)
+    write(path, result)
     return result
 
 
-def _read(path: Path | str) -> object | None:
-    """What was stored; None where nothing is, or not what was written."""
+def read(path: Path | str) -> object | None:
+    """What `write` has stored; None where nothing is, or not what was written."""
     try:
-        content = (cache_dir() / path).read_bytes()
+        content = memoryview((cache_dir() / path).read_bytes())
         # torch.load finds half a file, but not a changed bit: it does not look at the checksums.
         if hashlib.sha256(content[32:]).digest() == content[:32]:
             with suppress(OSError):  # a cache that can only be read
@@ -78,18 +79,20 @@ def _read(path: Path | str) -> object | None:
     return None
 
 
-def _write(path: Path | str, result: object) -> None:
-    """Store the SHA-256 (32 bytes) of what torch.save makes of the result, and that."""
+def write(path: Path | str, result: object) -> None:
+    """Store tensors and plain containers: a SHA-256 (32 bytes), and what torch.save makes of them.
+
+    Where that cannot be done, a printed line says so, and nothing half-written stays.
+    """
     content = io.BytesIO()
     torch.save(result, content)
     try:
         path = cache_dir() / path
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        with partial.open("wb") as file:
+        files.remove_strays(path.parent, "*")  # all in this folder is ours
+        with files.replacing(path) as file:
             file.write(hashlib.sha256(content.getbuffer()).digest())
             file.write(content.getbuffer())
-        partial.replace(path)  # atomic: another notebook never reads half a file
         _make_room(path)
     except OSError as error:
         print(f"The result could not be kept on disk ({error}): next time it is computed again.")

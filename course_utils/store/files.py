@@ -9,8 +9,10 @@ import os
 import secrets
 import stat
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, SoftFileLock, Timeout
 
@@ -19,14 +21,15 @@ STRAY_SECONDS = 3600
 KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}
 
 
-def locked(path: Path):
+def locked(path: Path, seconds: float | None = None):
     """A context that holds the lock beside a file; the system frees it when its process ends.
 
     Raises
     ------
-    OSError : it cannot be had within `LOCK_SECONDS`
+    OSError : it cannot be had within ``seconds``, by default `LOCK_SECONDS`
     """
-    target, patience = os.path.realpath(path), {"timeout": LOCK_SECONDS, "poll_interval": 0.01}
+    seconds = LOCK_SECONDS if seconds is None else seconds
+    target, patience = os.path.realpath(path), {"timeout": seconds, "poll_interval": 0.01}
     try:
         return FileLock(f"{target}.lock").acquire(**patience)
     except (OSError, NotImplementedError) as error:
@@ -52,10 +55,18 @@ def read(path: Path, at_most: int) -> bytes:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Replace a file: whoever reads it, and whenever this process is killed, sees all or nothing.
+    """Replace a file by one that holds ``content``; see `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
 
-    A file that was there keeps its mode and, where that can be, its owner. A symbolic link stays:
-    what it leads to is replaced. For a file that others change too, call it under its lock.
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A binary file to write, which takes the place of ``path`` when the block has ended well.
+
+    Whoever reads ``path``, and whenever this process is killed, sees all or nothing. A file that
+    was there keeps its mode and, where that can be, its owner. A symbolic link stays: what it
+    leads to is replaced. For a file that others change too, call it under its lock.
 
     Raises
     ------
@@ -66,13 +77,13 @@ def write(path: Path, content: bytes) -> None:
         before = _details(target)
     except FileNotFoundError:
         before = None
-    _remove_strays(target)
+    remove_strays(target.parent, glob.escape(target.name))
     scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(scratch, "xb") as file:
             if before:
                 _make_like(scratch, before)  # before anything is in it that others may not read
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         _replace(scratch, target)
@@ -118,9 +129,12 @@ def _make_like(path: Path, model: os.stat_result) -> None:
         os.chmod(path, stat.S_IMODE(model.st_mode))
 
 
-def _remove_strays(path: Path) -> None:
-    # Left by a writer that was killed. A younger one may still be written.
-    for stray in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+def remove_strays(folder: Path, name: str) -> None:
+    """Remove what killed writers of files of this name left; ``*`` stands for any.
+
+    What is younger than an hour stays: it may still be written.
+    """
+    for stray in folder.glob(f".{name}.????????.tmp"):
         with suppress(OSError):
             if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
                 stray.unlink()

@@ -16,12 +16,9 @@ def progress(
 ) -> tqdm:
     """A progress bar with the time left, shown only when the work takes over two seconds.
 
-    Wrap an iterable; or pass None, call ``bar.update(n)`` and ``bar.close()`` (``unit="B"``
-    counts bytes, with prefixes; pooch's downloader takes such a bar and sets its total).
-    ``TQDM_DISABLE=1`` hides every bar.
+    Wrap an iterable; or pass None, call ``bar.update(n)`` and ``bar.close()``. ``unit="B"``
+    counts bytes, with prefixes. ``TQDM_DISABLE=1`` hides every bar.
     """
-    if iterable is None and total is None:
-        total = 1  # pooch asks bool(bar) before it knows the total, and tqdm raises without one
     # tqdm's own look at the variable is lost on its notebook bars, which set `disable` themselves.
     hidden = os.environ.get("TQDM_DISABLE") == "1"
     return tqdm(

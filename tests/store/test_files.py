@@ -100,9 +100,9 @@ def test_no_more_is_read_than_allowed(file):
 
 def test_strays_are_removed_when_nobody_can_be_writing_them(file):
     old, young, other = (
-        file.with_name(f".{name}.ab.tmp") for name in ("kept.json", "kept.json2", "x")
+        file.with_name(f".{name}.00112233.tmp") for name in ("kept.json", "kept.json2", "x")
     )
-    young = file.with_name(".kept.json.cd.tmp")
+    young = file.with_name(".kept.json.8899aabb.tmp")
     for path in (old, young, other):
         path.touch()
     for path in (old, other):

@@ -15,11 +15,6 @@ def test_progress_passes_items_on_and_stays_silent_when_quick(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_progress_gives_a_bar_that_pooch_can_ask_for():
-    with messages.progress(None, "photos", unit="B") as bar:
-        assert bar  # tqdm raises here when it has neither an iterable nor a total
-
-
 def test_progress_shows_what_takes_over_two_seconds(capsys):
     bar = messages.progress(None, "weights.pth", total=4_000_000, unit="B")
     bar.start_t -= 3  # as if it had begun three seconds ago

@@ -7,13 +7,13 @@ taken over without running anything. --check changes nothing and says what is no
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
 
 import nbformat
 
+from course_utils.store import files
 from tools.builder.execute import execute
 from tools.builder.fingerprint import fingerprint
 from tools.builder.lesson import QUIZ, ROOT, Course, LessonError, read_course, tags
@@ -105,9 +105,7 @@ def write(notebook, path: Path) -> None:
     """Write a notebook so that a reader never meets half a file. Raises if it is not valid."""
     nbformat.validate(notebook)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    nbformat.write(notebook, part)
-    os.replace(part, path)
+    files.write(path, (nbformat.writes(notebook).rstrip("\n") + "\n").encode())
 
 
 def check(lessons: list[Path], folder: Path, course: Course) -> list[str]:

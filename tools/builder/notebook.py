@@ -59,7 +59,7 @@ def bootstrap(course: Course) -> str:
             '    pip = [sys.executable, "-m", "pip", "install", "--quiet"]',
             f'    course = "{archive}"',
             '    subprocess.run([*pip, "--no-deps", course], check=True)',
-            '    small = ["pooch", "filelock", "platformdirs", "pydantic", "anywidget"]',
+            '    small = ["filelock", "platformdirs", "pydantic", "anywidget"]',
             '    text = ["markdown-it-py", "mdit-py-plugins", "latex2mathml"]',
             "    subprocess.run([*pip, *small, *text], check=True)",
             "from course_utils.store.threads import share_processor",
