@@ -28,14 +28,14 @@ import torch
 import torchvision
 from tqdm import tqdm
 
+from benchmarks._arms import PILOT_RATES, Setting, train_arm
 from course_utils.datasets.drawn.scenes import false_colour
 from course_utils.datasets.flowers import Flowers, load_flowers
 from course_utils.device import pick_device
 from course_utils.images import ImageSet
 from course_utils.measure import stopwatch
 from course_utils.store import files
-from course_utils.strategies.arms import RATES, Setting, train_arm
-from course_utils.strategies.grid import DOMAINS, STRATEGIES, Run, grid_path, load_runs, missing
+from course_utils.strategies.grid import DOMAINS, NAMES, Run, grid_path, load_runs, missing
 from course_utils.training import evaluate
 from course_utils.weights import course_weights, obtain
 
@@ -119,7 +119,7 @@ class Results:
     def write(self) -> None:
         def place(row: dict) -> tuple:
             return (row["seed"], DOMAINS.index(row["domain"]), row["photos"],
-                    STRATEGIES.index(row["strategy"]), row["rate"])  # fmt: skip
+                    NAMES.index(row["strategy"]), row["rate"])  # fmt: skip
 
         rows = {name: sorted(getattr(self, name), key=place) for name in ("pilot", "runs")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,7 +156,7 @@ def pilot_jobs(results: Results, common: dict) -> list[dict]:
     return [
         common | {"strategy": s, "domain": d, "rate": rate, "photos": PILOT_PHOTOS,
                   "seed": PILOT_SEED, "epochs": EPOCHS[PILOT_PHOTOS], "pilot": True}
-        for d in DOMAINS for s in STRATEGIES for rate in RATES[s]
+        for d in DOMAINS for s in NAMES for rate in PILOT_RATES[s]
         if (s, d, rate) not in done
     ]  # fmt: skip
 
@@ -178,7 +178,7 @@ def conditions(workers: int, threads: int) -> dict:
         "backbone": BACKBONE,
         "size": SIZE,
         "epochs": {str(n): epochs for n, epochs in EPOCHS.items()},
-        "rates": {name: list(rates) for name, rates in RATES.items()},
+        "rates": {name: list(rates) for name, rates in PILOT_RATES.items()},
         "device": str(pick_device()),
         "workers": workers,
         "threads": threads,

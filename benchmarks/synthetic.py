@@ -140,13 +140,13 @@ def orders(world: World) -> dict:
             "seconds": round(watch.seconds, 2),
             "tuned": figures(comparison),
             "one_rate_for_all": figures(fixed),
-            "probe_minus_partial": {
-                "tuned": f"{comparison.difference('linear probe', 'partial'):.4f}",
-                "one rate for all": f"{fixed.difference('linear probe', 'partial'):.4f}",
+            "head_only_minus_last_stage": {
+                "tuned": f"{comparison.difference('head only', 'last stage'):.4f}",
+                "one rate for all": f"{fixed.difference('head only', 'last stage'):.4f}",
             },
             "naive": figures(naive),
-            "naive_probe_minus_logistic": (
-                f"{naive.difference('linear probe', 'logistic regression'):.3f}"
+            "naive_head_only_minus_logistic": (
+                f"{naive.difference('head only', 'logistic regression'):.3f}"
             ),
         }
         print(json.dumps(result[str(points)]), flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,36 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
     mean, error = array.mean(), stats.sem(array)
     half = float(stats.t.ppf((1 + level) / 2, len(array) - 1) * error)
     return Interval(float(mean), float(mean - half), float(mean + half), len(array))
+
+
+def mean_difference(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Interval:
+    """Mean of ``a - b``, paired seed by seed: what makes a seed hard for both drops out.
+
+    Raises
+    ------
+    ValueError : unequal lengths, and as `mean_interval`
+    """
+    first, second = (np.asarray(values, dtype=np.float64) for values in (a, b))
+    if first.shape != second.shape:
+        raise ValueError(
+            f"got {first.size} and {second.size} values; expected one of each for every seed"
+        )
+    return mean_interval(first - second, level)
+
+
+def winner(scores: Mapping[str, Sequence[float]]) -> tuple[str, str, Interval]:
+    """The name with the best mean, the runner-up, and their paired difference.
+
+    An interval that holds 0 means: these seeds cannot tell the two apart. (It is a little too
+    sure, for the pair was picked after looking.)
+
+    Parameters
+    ----------
+    scores : at least two names, each with its scores [seeds], the same seeds in the same order
+    """
+    means = {name: float(np.mean(np.asarray(values))) for name, values in scores.items()}
+    first, second = sorted(means, key=lambda name: -means[name])[:2]
+    return first, second, mean_difference(scores[first], scores[second])
 
 
 def wilson(correct: int, total: int, level: float = 0.95) -> Interval:

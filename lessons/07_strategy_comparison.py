@@ -52,7 +52,7 @@ print(f"{len(seeds)} seeds to judge by, {len(tuning_seeds)} others to choose by"
 
 # %% [markdown]
 # ## The famous comparison
-# You find this one in many notebooks. A small network plays the pretrained backbone. It is given random weights, "as if it had been trained elsewhere", with a little noise on top for realism. Then come the strategies: train a head on the frozen backbone (the *linear probe*), unfreeze a part, unfreeze all. The accuracies rise in this order, and the notebook concludes that unfreezing pays.
+# You find this one in many notebooks. A small network plays the pretrained backbone. It is given random weights, "as if it had been trained elsewhere", with a little noise on top for realism. Then come the strategies: train a head on the frozen backbone (*head only*, also called a *linear probe*), unfreeze the *last stage*, which here is the last hidden layer, unfreeze *all* (full fine-tuning). The accuracies rise in this order, and the notebook concludes that unfreezing pays.
 #
 # Here it is for one seed, by hand. An example is six numbers and a yes or no; where they come from is the next section.
 
@@ -82,7 +82,7 @@ print(f"no backbone at all    {plain.score(test.x[0], test.y[0, :, 0]):.3f}")
 # One seed is an anecdote, so now all of them, with each strategy's learning rate tuned. `untrained` makes the random backbones, `compare` runs the strategies; both are opened up below. We add the row that the famous comparison leaves out, logistic regression on the raw numbers.
 
 # %%
-rows = ["from scratch", "linear probe", "partial", "full"]
+rows = ["from scratch", "head only", "last stage", "all"]
 entries = {name: STRATEGIES[name] for name in rows} | {"logistic regression": LOGISTIC}
 random_backbones = untrained(world, seeds), untrained(world, tuning_seeds[:4])
 naive = {n: compare(Task(n), *random_backbones, entries) for n in (900, 50)}
@@ -91,19 +91,19 @@ pd.DataFrame({f"{n} points": {name: f"{naive[n].interval(name):.3f}" for name in
 
 # %%
 claim("the story comes out: unfreezing a part beats the probe on 900 points",
-      naive[900].difference("partial", "linear probe").low > 0,
-      figure=f"{naive[900].difference('partial', 'linear probe'):.3f}")
+      naive[900].difference("last stage", "head only").low > 0,
+      figure=f"{naive[900].difference('last stage', 'head only'):.3f}")
 claim("but on 50 points the probe loses to logistic regression without a backbone",
-      naive[50].difference("logistic regression", "linear probe").low > 0,
-      figure=f"{naive[50].difference('logistic regression', 'linear probe'):.3f}")
+      naive[50].difference("logistic regression", "head only").low > 0,
+      figure=f"{naive[50].difference('logistic regression', 'head only'):.3f}")
 claim("and on 900 it gains nothing worth the name over it",
-      naive[900].difference("linear probe", "logistic regression").mean < 0.01,
-      figure=f"{naive[900].difference('linear probe', 'logistic regression'):.3f}")
+      naive[900].difference("head only", "logistic regression").mean < 0.01,
+      figure=f"{naive[900].difference('head only', 'logistic regression'):.3f}")
 claim("full fine-tuning of this backbone and training from scratch: equal in every digit",
-      torch.equal(naive[900].accuracy["full"], naive[900].accuracy["from scratch"]))
+      torch.equal(naive[900].accuracy["all"], naive[900].accuracy["from scratch"]))
 
 # %% [markdown]
-# The last line says it all. Here *full* and *from scratch* are one experiment under two names: random weights, then training. Random plus noise is still random. Nothing was transferred, so the table cannot tell anything about transfer. It shows that more trainable weights fit more, which we knew, and calls it a strategy.
+# The last line says it all. Here *all* and *from scratch* are one experiment under two names: random weights, then training. Random plus noise is still random. Nothing was transferred, so the table cannot tell anything about transfer. It shows that more trainable weights fit more, which we knew, and calls it a strategy.
 #
 # Two habits would have caught it. Put a baseline without any backbone beside it. And ask of every "pretrained": on what?
 
@@ -274,8 +274,8 @@ claim("all backbones are pretrained in less than 10 seconds", pretraining.second
 from course_utils.strategies.contest import run_strategy
 
 clean = Task(points=900, relatedness=1.0, label_noise=0.0)
-learned = run_strategy(STRATEGIES["linear probe"], clean, backbones, rate=8e-3)
-by_chance = run_strategy(STRATEGIES["linear probe"], clean, random_backbones[0], rate=8e-3)
+learned = run_strategy(STRATEGIES["head only"], clean, backbones, rate=8e-3)
+by_chance = run_strategy(STRATEGIES["head only"], clean, random_backbones[0], rate=8e-3)
 gain = mean_interval((learned - by_chance).tolist())
 claim("a head reads the source factors off the pretrained backbones, much better than off random ones",
       learned.mean() > 0.95 and gain.low > 0.03, figure=f"{learned.mean():.3f}, {gain:.3f} more")
@@ -293,21 +293,21 @@ pd.DataFrame({
 }).T
 
 # %% [markdown]
-# *Partial* trains the head first, then the last hidden layer too, at a tenth of the rate. *Probe, then full* trains the head first, then everything gently. All take the same number of steps with the same batches, so nobody wins by training longer.
+# *Last stage* trains the head first, then the last hidden layer too, at a tenth of the rate. *Probe, then all* trains the head first, then everything gently. All take the same number of steps with the same batches, so nobody wins by training longer.
 #
 # That leaves the learning rate, and one rate for all is not fair: what suits a lone head may wreck a backbone. So each strategy chooses its own, from the same four, **on the tuning seeds**. By hand, for one strategy:
 
 # %%
 from course_utils.strategies.contest import RATES
 
-full, task = STRATEGIES["full"], Task(points=900)
-validation = {rate: run_strategy(full, task, tuning, rate).mean().item() for rate in RATES}
+strategy, task = STRATEGIES["all"], Task(points=900)
+validation = {rate: run_strategy(strategy, task, tuning, rate).mean().item() for rate in RATES}
 best = max(validation, key=validation.get)
 print({f"{rate:g}": round(score, 3) for rate, score in validation.items()}, f"→ {best:g}")
 
 # %%
-accuracy = run_strategy(full, task, backbones, best)
-print(f"full, 900 points, rate {best:g}: {mean_interval(accuracy.tolist()):.3f}")
+accuracy = run_strategy(strategy, task, backbones, best)
+print(f"all, 900 points, rate {best:g}: {mean_interval(accuracy.tolist()):.3f}")
 
 # %% [markdown]
 # Choosing and judging never share a seed. `compare` does this for every strategy, with all four rates of a strategy in one stack, and two strategies side by side.
@@ -315,9 +315,9 @@ print(f"full, 900 points, rate {best:g}: {mean_interval(accuracy.tolist()):.3f}"
 # %%
 with stopwatch() as watch:
     many = compare(task, backbones, tuning)
-again = run_strategy(full, task, backbones, many.rate["full"])
-claim("compare reports what the rate it chose gives", torch.equal(again, many.accuracy["full"]),
-      figure=f"rate {many.rate['full']:g}")
+again = run_strategy(strategy, task, backbones, many.rate["all"])
+claim("compare reports what the rate it chose gives", torch.equal(again, many.accuracy["all"]),
+      figure=f"rate {many.rate['all']:g}")
 claim("five strategies, tuned and judged on all seeds, in less than 10 seconds", watch.seconds < 10,
       timed=True, figure=f"{watch.seconds:.1f} s")
 
@@ -340,9 +340,9 @@ for axis, result in zip(axes, (many, few), strict=True):
 # The whiskers of neighbours overlap. Does that mean that we cannot tell them apart? No. All strategies saw the **same** tasks and points, seed by seed, and a hard task is hard for all of them. Take the difference within each seed first: what they share drops out. That is a **paired** interval. It answers the question that was asked, and it is usually the narrower one.
 
 # %%
-a, b = many.accuracy["full"], many.accuracy["from scratch"]
+a, b = many.accuracy["all"], many.accuracy["from scratch"]
 paired = mean_interval((a - b).tolist())
-print(f"full         {mean_interval(a.tolist()):.3f}")
+print(f"all          {mean_interval(a.tolist()):.3f}")
 print(f"from scratch {mean_interval(b.tolist()):.3f}")
 print(f"difference, seed by seed: {paired:.3f}")
 
@@ -354,11 +354,11 @@ leads = {n: {name: result.difference(name, "from scratch") for name in pretraine
 claim("with 900 points every pretrained strategy beats training from scratch",
       all(lead.low > 0 for lead in leads[900].values()), figure=f"by {min(lead.mean for lead in leads[900].values()):.3f} or more")
 claim("with 50 points the probe's lead over it is at least three times as large",
-      leads[50]["linear probe"].mean > 3 * leads[900]["linear probe"].mean,
-      figure=f"{leads[900]['linear probe']:.3f} with 900, {leads[50]['linear probe']:.3f} with 50")
+      leads[50]["head only"].mean > 3 * leads[900]["head only"].mean,
+      figure=f"{leads[900]['head only']:.3f} with 900, {leads[50]['head only']:.3f} with 50")
 claim("with 50 points, whoever trains the head first beats full fine-tuning",
-      all(few.difference(name, "full").low > 0 for name in pretrained if name != "full"),
-      figure=f"probe − full {few.difference('linear probe', 'full'):.3f}")
+      all(few.difference(name, "all").low > 0 for name in pretrained if name != "all"),
+      figure=f"head only − all {few.difference('head only', 'all'):.3f}")
 
 # %% [markdown]
 # Pretraining replaces labels: it is worth most where labels are few. So far full fine-tuning leads at neither size, though. The task is *fully* related, the frozen features hold all that it needs, and there is little for fine-tuning to find.
@@ -369,12 +369,12 @@ claim("with 50 points, whoever trains the head first beats full fine-tuning",
 from course_utils.strategies.contest import strategy_map
 
 nearly = strategy_map([50, 900], [0.99], backbones, tuning)
-full_leads = {n: nearly[n, 0.99].difference("full", "linear probe") for n in (50, 900)}
+full_leads = {n: nearly[n, 0.99].difference("all", "head only") for n in (50, 900)}
 pd.DataFrame({f"{n} points": {name: f"{result.interval(name):.3f}" for name in STRATEGIES}
               for (n, _), result in nearly.items()})
 
 # %%
-gaps = {n: result.accuracy["full"] - result.accuracy["linear probe"] for (n, _), result in nearly.items()}
+gaps = {n: result.accuracy["all"] - result.accuracy["head only"] for (n, _), result in nearly.items()}
 turn = mean_interval((gaps[900] - gaps[50]).tolist())
 claim("at relatedness 0.99 with 900 points, full fine-tuning beats the probe", full_leads[900].low > 0,
       figure=f"{full_leads[900]:.3f}")
@@ -405,23 +405,23 @@ ax.set_xticks(RATES, [f"{rate:g}" for rate in RATES])
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1));
 
 # %%
-pairs = [("linear probe", "partial"), ("partial", "full"), ("full", "from scratch"), ("linear probe", "full")]
+pairs = [("head only", "last stage"), ("last stage", "all"), ("all", "from scratch"), ("head only", "all")]
 leads = {pair: {rate: mean_interval((grid[pair[0]][rate] - grid[pair[1]][rate]).tolist()) for rate in RATES}
          for pair in pairs}
 pd.DataFrame({f"{a} − {b}": {f"{rate:g}": f"{leads[a, b][rate]:.3f}" for rate in RATES} for a, b in pairs})
 
 # %%
-common, by_head = 8e-3, ("linear probe", "partial")
-means = [grid[name][common].mean().item() for name in ("linear probe", "partial", "full", "from scratch")]
-own = few.difference("linear probe", "full")
-claim("at the common rate 0.008, the more that learns the worse: probe, partial, full, from scratch",
+common, by_head = 8e-3, ("head only", "last stage")
+means = [grid[name][common].mean().item() for name in ("head only", "last stage", "all", "from scratch")]
+own = few.difference("head only", "all")
+claim("at the common rate 0.008, the more that learns the worse: head only, last stage, all, from scratch",
       means == sorted(means, reverse=True), figure=" > ".join(f"{mean:.3f}" for mean in means))
-claim("there the probe's lead over full is larger than with each at its own rate",
-      leads["linear probe", "full"][common].low > own.mean,
-      figure=f"{leads['linear probe', 'full'][common]:.3f} against {own:.3f}")
+claim("there the lead of the head only over all is larger than with each at its own rate",
+      leads["head only", "all"][common].low > own.mean,
+      figure=f"{leads['head only', 'all'][common]:.3f} against {own:.3f}")
 claim("and at the smallest of the four rates nothing of that lead is left",
-      leads["linear probe", "full"][3e-4].low < 0, figure=f"{leads['linear probe', 'full'][3e-4]:.3f}")
-claim("the better part of its lead over partial, too, is gone once each has its own rate",
+      leads["head only", "all"][3e-4].low < 0, figure=f"{leads['head only', 'all'][3e-4]:.3f}")
+claim("the better part of its lead over the last stage, too, is gone once each has its own rate",
       few.difference(*by_head).mean < leads[by_head][common].mean / 2,
       figure=f"{leads[by_head][common]:.3f} against {few.difference(*by_head):.3f}")
 
@@ -453,7 +453,7 @@ for n in (50, 900, 5000):
 # **Predict:** with 50 labels, who is closer to the limit: the reader of all six factors, or the linear probe, which has to read them off features? And how far is the best strategy from the limit with 5,000?
 
 # %%
-names = ("from scratch", "linear probe", "partial", "probe, then full")
+names = ("from scratch", "head only", "last stage", "probe, then all")
 plenty = compare(Task(points=5000), backbones, tuning, {name: STRATEGIES[name] for name in names})
 limit, missing = plenty.task.bayes, {}
 for result in (few, many, plenty):
@@ -467,16 +467,16 @@ pd.DataFrame(missing)
 # %%
 claim("who reads the right two factors comes within 1 point of the limit with 5,000 labels",
       reader[2, 5000].mean() > limit - 0.01, figure=f"{reader[2, 5000].mean():.3f}")
-over_six = mean_interval((few.accuracy["linear probe"] - reader[6, 50]).tolist())
+over_six = mean_interval((few.accuracy["head only"] - reader[6, 50]).tolist())
 claim("with 50 labels the probe is ahead of the reader of all six", over_six.low > 0, figure=f"{over_six:.3f}")
-over_two = mean_interval((few.accuracy["linear probe"] - reader[2, 50]).tolist())
+over_two = mean_interval((few.accuracy["head only"] - reader[2, 50]).tolist())
 claim("and within 2 points of the one who knows which two matter", abs(over_two.mean) < 0.02,
       figure=f"{over_two:.3f}")
 
 # %%
-claim("with 900 labels, partial and probe, then full come within 3 points of the limit",
-      all(many.interval(name).mean > limit - 0.03 for name in ("partial", "probe, then full")),
-      figure=f"{many.interval('partial'):.3f}, {many.interval('probe, then full'):.3f}")
+claim("with 900 labels, “last stage” and “probe, then all” come within 3 points of the limit",
+      all(many.interval(name).mean > limit - 0.03 for name in ("last stage", "probe, then all")),
+      figure=f"{many.interval('last stage'):.3f}, {many.interval('probe, then all'):.3f}")
 claim("with 5,000 the best strategy comes within 2 points",
       max(plenty.interval(name).mean for name in names) > limit - 0.02,
       figure=", ".join(f"{name} {plenty.interval(name).mean:.3f}" for name in names))
@@ -498,8 +498,8 @@ claim("and nobody beats the limit: that would be a leak",
 
 # %%
 guesses = {
-    (20, 1.0): "full", (1500, 1.0): "full",  # a fully related task: few points, many points
-    (20, 0.0): "full", (1500, 0.0): "full",  # an unrelated one
+    (20, 1.0): "all", (1500, 1.0): "all",  # a fully related task: few points, many points
+    (20, 0.0): "all", (1500, 0.0): "all",  # an unrelated one
 }
 assert set(guesses.values()) <= set(STRATEGIES), f"choose from {list(STRATEGIES)}"
 
@@ -527,13 +527,13 @@ ax.set(xlabel="training points", ylabel="relatedness",
 
 # %%
 ahead = {(a, b, r): [cells[n, r].difference(a, b) for n in POINTS] for a, b, r in [
-    ("from scratch", "linear probe", 0.0), ("full", "linear probe", 0.8), ("linear probe", "from scratch", 1.0)]}
+    ("from scratch", "head only", 0.0), ("all", "head only", 0.8), ("head only", "from scratch", 1.0)]}
 at_least = {key: min(lead.low for lead in leads) for key, leads in ahead.items()}
 for (a, b, r), low in at_least.items():
     claim(f"relatedness {r}: {a} beats {b} at every size", low > 0, figure=f"by {low:.3f} or more")
 
 # %%
-harm = cells[150, 0.0].difference("from scratch", "full")
+harm = cells[150, 0.0].difference("from scratch", "all")
 claim("unrelated task, 150 points: training from scratch beats even full fine-tuning", harm.low > 0,
       figure=f"{harm:.3f}")
 claim("some fields are uncertain", any(lead.low <= 0 for _, _, lead in winners.values()),
@@ -547,8 +547,8 @@ claim("some fields are uncertain", any(lead.low <= 0 for _, _, lead in winners.v
 # %%
 lost = cells[1500, 0.0]
 claim("the probe on an unrelated task is far above a rule that sees the source factors alone",
-      lost.interval("linear probe").low > lost.task.source_ceiling + 0.1,
-      figure=f"{lost.interval('linear probe'):.3f} against {lost.task.source_ceiling}")
+      lost.interval("head only").low > lost.task.source_ceiling + 0.1,
+      figure=f"{lost.interval('head only'):.3f} against {lost.task.source_ceiling}")
 
 # %% [markdown]
 # Nobody told the backbone to *forget* the other factors. It was only never asked for them, and traces stay in its features. The same happens on photos: a network trained to name objects still knows something about colour and texture.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from course_utils.stats import Interval, mean_interval
+from course_utils.stats import Interval, mean_difference, mean_interval, winner
 from course_utils.store.messages import progress
 from course_utils.strategies.networks import Layers, accuracy, batch_order, new_layers, train
 from course_utils.strategies.world import Samples, Task, World, source_samples, target_samples
@@ -60,12 +60,13 @@ class Strategy:
 
 
 ALL, HEAD = (1.0, 1.0, 1.0), (0.0, 0.0, 1.0)
+# The names are those of the real networks in ``grid``; the last of the hidden layers is the stage.
 STRATEGIES = {
     "from scratch": Strategy("random", ((1.0, ALL),)),
-    "linear probe": Strategy("pretrained", ((1.0, HEAD),)),
-    "partial": Strategy("pretrained", ((0.5, HEAD), (0.5, (0.0, 0.1, 1.0)))),
-    "full": Strategy("pretrained", ((1.0, ALL),)),
-    "probe, then full": Strategy("pretrained", ((0.5, HEAD), (0.5, (0.1, 0.1, 0.1)))),
+    "head only": Strategy("pretrained", ((1.0, HEAD),)),
+    "last stage": Strategy("pretrained", ((0.5, HEAD), (0.5, (0.0, 0.1, 1.0)))),
+    "all": Strategy("pretrained", ((1.0, ALL),)),
+    "probe, then all": Strategy("pretrained", ((0.5, HEAD), (0.5, (0.1, 0.1, 0.1)))),
 }
 LOGISTIC = Strategy("raw", ((1.0, (1.0,)),))
 
@@ -97,16 +98,11 @@ class Comparison:
 
     def difference(self, a: str, b: str) -> Interval:
         """Accuracy of ``a`` minus that of ``b``, paired: same seed, same data, same order."""
-        return mean_interval((self.accuracy[a] - self.accuracy[b]).tolist())
+        return mean_difference(self.accuracy[a], self.accuracy[b])
 
     def winner(self) -> tuple[str, str, Interval]:
-        """The best mean, the runner-up, and their paired difference.
-
-        An interval that holds 0 means: these seeds cannot tell the two apart. (It is a little too
-        sure, for the pair was picked after looking.)
-        """
-        first, second = sorted(self.accuracy, key=lambda n: -float(self.accuracy[n].mean()))[:2]
-        return first, second, self.difference(first, second)
+        """The best mean, the runner-up, and their paired difference: see `stats.winner`."""
+        return winner(self.accuracy)
 
 
 def untrained(world: World, seeds: Sequence[int]) -> Backbones:

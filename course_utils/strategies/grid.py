@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from course_utils.stats import Interval, mean_interval
+from course_utils.stats import Interval, mean_difference, mean_interval, winner
 from course_utils.store.folders import data_dir
 
-STRATEGIES = ("head only", "last stage", "all", "probe, then all", "from scratch")
+NAMES = ("head only", "last stage", "all", "probe, then all", "from scratch")
 PHOTOS = (5, 20, 50, 100)
 DOMAINS = ("photos", "shifted photos", "drawn flowers")
 SEEDS = (0, 1, 2)
@@ -50,7 +50,7 @@ class Grid:
 
     runs: tuple[Run, ...]
     conditions: dict = field(default_factory=dict)
-    strategies: tuple[str, ...] = STRATEGIES
+    strategies: tuple[str, ...] = NAMES
     photos: tuple[int, ...] = PHOTOS
     domains: tuple[str, ...] = DOMAINS
     seeds: tuple[int, ...] = SEEDS
@@ -88,19 +88,11 @@ class Grid:
 
     def difference(self, a: str, b: str, photos: int, domain: str) -> Interval:
         """Accuracy of ``a`` minus that of ``b``, paired: same seed, same photos, same test set."""
-        pairs = zip(self.accuracy(a, photos, domain), self.accuracy(b, photos, domain), strict=True)
-        return mean_interval([x - y for x, y in pairs])
+        return mean_difference(*(self.accuracy(name, photos, domain) for name in (a, b)))
 
     def winner(self, photos: int, domain: str) -> tuple[str, str, Interval]:
-        """The best mean, the runner-up, and their paired difference.
-
-        An interval that holds 0 means: these seeds cannot tell the two apart. (It is a little too
-        sure, for the pair was picked after looking.)
-        """
-        first, second = sorted(
-            self.strategies, key=lambda name: -self.interval(name, photos, domain).mean
-        )[:2]
-        return first, second, self.difference(first, second, photos, domain)
+        """The best mean, the runner-up, and their paired difference: see `stats.winner`."""
+        return winner({n: self.accuracy(n, photos, domain) for n in self.strategies})
 
     def frame(self) -> pd.DataFrame:
         """One row a run: strategy, photos, domain, seed, rate, accuracies, seconds."""
@@ -110,7 +102,7 @@ class Grid:
 def missing(runs: Iterable[Run]) -> list[tuple[str, int, str, int]]:
     """The (strategy, photos, domain, seed) that no run has, in the order of the grid."""
     done = {(run.strategy, run.photos, run.domain, run.seed) for run in runs}
-    every = ((s, n, d, seed) for seed in SEEDS for d in DOMAINS for n in PHOTOS for s in STRATEGIES)
+    every = ((s, n, d, seed) for seed in SEEDS for d in DOMAINS for n in PHOTOS for s in NAMES)
     return [cell for cell in every if cell not in done]
 
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from course_utils.stats import Interval, mean_interval, paired_bootstrap, wilson
+from course_utils.stats import (
+    Interval,
+    mean_difference,
+    mean_interval,
+    paired_bootstrap,
+    wilson,
+    winner,
+)
 
 
 def test_interval_prints_with_two_digits_or_as_asked():
@@ -139,3 +146,18 @@ def test_paired_bootstrap_repeats_by_seed_and_turns_round():
 def test_paired_bootstrap_refuses(a, b):
     with pytest.raises(ValueError, match="shapes"):
         paired_bootstrap(a, b)
+
+
+def test_a_difference_is_paired_seed_by_seed():
+    a, b = [0.9, 0.7, 0.5], [0.8, 0.6, 0.4]
+    assert mean_difference(a, b).low == pytest.approx(0.1)  # each alone has a wide interval
+    assert mean_difference(a, b) == mean_interval(np.subtract(a, b))
+    with pytest.raises(ValueError, match="got 3 and 2"):
+        mean_difference(a, b[:2])
+
+
+def test_the_winner_comes_with_its_lead_over_the_runner_up():
+    scores = {"last": [0.1, 0.2], "best": [0.8, 0.9], "second": [0.7, 0.9]}
+    first, second, lead = winner(scores)
+    assert (first, second) == ("best", "second")
+    assert lead == mean_difference(scores["best"], scores["second"]) and lead.low < 0

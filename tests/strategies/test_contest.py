@@ -213,7 +213,7 @@ def test_every_strategy_spends_the_same_steps(monkeypatch):
 
 
 def test_same_seeds_same_figures_whoever_stands_beside():
-    strategy, task = STRATEGIES["full"], Task(50)
+    strategy, task = STRATEGIES["all"], Task(50)
     pair = run_strategy(strategy, task, untrained(WORLD, [3, 7]), 1e-3)
     again = run_strategy(strategy, task, untrained(WORLD, [3, 7]), 1e-3)
     alone = run_strategy(strategy, task, untrained(WORLD, [7]), 1e-3)
@@ -230,9 +230,9 @@ def test_the_first_backbones_are_those_of_the_first_seeds():
 
 def test_pretraining_learns_the_source_labels(backbones):
     # A new head on the frozen backbones: what they know about fresh points.
-    score = run_strategy(STRATEGIES["linear probe"], Task(900, 1.0, 0.0), backbones[0], 8e-3)
+    score = run_strategy(STRATEGIES["head only"], Task(900, 1.0, 0.0), backbones[0], 8e-3)
     naive = run_strategy(
-        STRATEGIES["linear probe"], Task(900, 1.0, 0.0), untrained(WORLD, SEEDS), 8e-3
+        STRATEGIES["head only"], Task(900, 1.0, 0.0), untrained(WORLD, SEEDS), 8e-3
     )
     assert score.mean() > 0.96 > naive.mean() + 0.03
 
@@ -241,50 +241,50 @@ def test_pretraining_learns_the_source_labels(backbones):
 
 
 def test_with_many_points_the_pretrained_ones_lead_by_little(many):
-    for name in ("linear probe", "partial", "full", "probe, then full"):
+    for name in ("head only", "last stage", "all", "probe, then all"):
         assert many.difference(name, "from scratch").low > 0
         assert many.interval("from scratch").mean > many.interval(name).mean - 0.04
-    for name in ("partial", "probe, then full"):
+    for name in ("last stage", "probe, then all"):
         assert many.interval(name).mean > many.task.bayes - 0.025
     assert max(float(many.accuracy[name].max()) for name in STRATEGIES) > many.task.bayes - 0.02
 
 
 def test_with_few_points_the_order_turns_and_the_gaps_grow(few, many):
-    assert few.difference("linear probe", "full").low > 0
-    assert few.difference("partial", "full").low > 0
-    assert few.difference("full", "from scratch").low > 0.03
+    assert few.difference("head only", "all").low > 0
+    assert few.difference("last stage", "all").low > 0
+    assert few.difference("all", "from scratch").low > 0.03
     # With a tuned rate the partial strategy stays with the probe: no difference to be seen.
-    assert abs(few.difference("linear probe", "partial").mean) < 0.01
-    gap = few.difference("linear probe", "from scratch").mean
-    assert gap > 3 * many.difference("linear probe", "from scratch").mean
+    assert abs(few.difference("head only", "last stage").mean) < 0.01
+    gap = few.difference("head only", "from scratch").mean
+    assert gap > 3 * many.difference("head only", "from scratch").mean
 
 
 def test_at_one_rate_for_all_the_more_that_learns_the_worse_with_few_points(backbones):
     accuracy = {n: run_strategy(s, Task(50), backbones[0], 8e-3) for n, s in STRATEGIES.items()}
     untuned = Comparison(Task(50), accuracy, {})
-    assert untuned.difference("linear probe", "partial").low > 0
-    assert untuned.difference("partial", "full").low > 0.02
-    assert untuned.difference("full", "from scratch").low > 0
+    assert untuned.difference("head only", "last stage").low > 0
+    assert untuned.difference("last stage", "all").low > 0.02
+    assert untuned.difference("all", "from scratch").low > 0
 
 
 def test_an_unrelated_backbone_does_not_help_its_probe(backbones):
     lost = compare(
-        Task(900, 0.0), *backbones, {n: STRATEGIES[n] for n in ("from scratch", "linear probe")}
+        Task(900, 0.0), *backbones, {n: STRATEGIES[n] for n in ("from scratch", "head only")}
     )
-    assert lost.difference("from scratch", "linear probe").low > 0.05
-    assert lost.interval("linear probe").mean < lost.task.bayes - 0.1
+    assert lost.difference("from scratch", "head only").low > 0.05
+    assert lost.interval("head only").mean < lost.task.bayes - 0.1
 
 
 def test_the_naive_comparison_shows_nothing_about_pretraining():
-    names = ("from scratch", "linear probe", "full")
+    names = ("from scratch", "head only", "all")
     chosen = {name: STRATEGIES[name] for name in names} | {"logistic": LOGISTIC}
     naive = compare(Task(50), untrained(WORLD, SEEDS), untrained(WORLD, TUNING), chosen)
-    assert torch.equal(naive.accuracy["full"], naive.accuracy["from scratch"])  # the same thing
-    assert naive.difference("logistic", "linear probe").low > 0
+    assert torch.equal(naive.accuracy["all"], naive.accuracy["from scratch"])  # the same thing
+    assert naive.difference("logistic", "head only").low > 0
 
 
 def test_the_map_has_a_comparison_for_every_pair():
-    probe = {"linear probe": STRATEGIES["linear probe"], "logistic": LOGISTIC}
+    probe = {"head only": STRATEGIES["head only"], "logistic": LOGISTIC}
     cells = strategy_map(
         [20, 40], [0.0, 1.0], untrained(WORLD, [0, 1]), untrained(WORLD, [9]), strategies=probe
     )

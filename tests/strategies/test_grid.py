@@ -11,9 +11,9 @@ from course_utils.images import ImageSet
 from course_utils.stats import mean_interval
 from course_utils.strategies.grid import (
     DOMAINS,
+    NAMES,
     PHOTOS,
     SEEDS,
-    STRATEGIES,
     Grid,
     GridError,
     Run,
@@ -42,7 +42,7 @@ def grid() -> Grid:
     wobble = {0: 0.0, 1: 0.01, 2: -0.01}
     return Grid(
         tuple(
-            run(s, n, d, seed, level.get(s, 0.7) + wobble[seed] * (1 + STRATEGIES.index(s)))
+            run(s, n, d, seed, level.get(s, 0.7) + wobble[seed] * (1 + NAMES.index(s)))
             for s, n, d, seed in missing([])
         )
     )
@@ -50,7 +50,7 @@ def grid() -> Grid:
 
 def test_the_committed_grid_is_complete():
     grid = read_grid()
-    assert len(grid.runs) == len(STRATEGIES) * len(PHOTOS) * len(DOMAINS) * len(SEEDS) == 180
+    assert len(grid.runs) == len(NAMES) * len(PHOTOS) * len(DOMAINS) * len(SEEDS) == 180
     for key in ("torch", "torchvision", "device", "date", "minutes", "cores", "made_by"):
         assert grid.conditions[key], key
 
@@ -62,7 +62,7 @@ def test_the_committed_grid_ran_at_rates_that_its_pilot_chose():
         assert "accuracy" not in row, "the pilot never opens the test images"
         key = row["strategy"], row["domain"]
         tried.setdefault(key, []).append((-row["val_accuracy"], row["rate"]))
-    assert set(tried) == {(s, d) for s in STRATEGIES for d in DOMAINS}
+    assert set(tried) == {(s, d) for s in NAMES for d in DOMAINS}
     for row in content["runs"]:
         assert row["rate"] == min(tried[row["strategy"], row["domain"]])[1]
         assert row["seed"] != bench.PILOT_SEED
@@ -164,10 +164,10 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "domain_images", lambda domain, size: flowers)
     monkeypatch.setattr(bench, "course_weights", lambda name: None)
     monkeypatch.setattr(bench, "obtain", lambda weights: None)
-    monkeypatch.setattr(bench, "RATES", {s: (1e-3, 1e-4) for s in STRATEGIES})
+    monkeypatch.setattr(bench, "PILOT_RATES", {s: (1e-3, 1e-4) for s in NAMES})
     monkeypatch.setattr(bench, "EPOCHS", {n: 2 for n in PHOTOS})
     monkeypatch.setattr(bench, "PILOT_PHOTOS", 5)
-    wanted = [(s, 5, "photos", 0) for s in STRATEGIES]
+    wanted = [(s, 5, "photos", 0) for s in NAMES]
     monkeypatch.setattr(bench, "DOMAINS", ("photos",))
     monkeypatch.setattr(
         bench, "missing", lambda runs: [c for c in wanted if c not in {key(r) for r in runs}]
@@ -199,7 +199,7 @@ def test_the_command_trains_every_arm_and_goes_on_where_it_stopped(tiny, monkeyp
     assert bench.main(["--workers", "1", "--output", str(tiny)]) == 0
     done = json.loads(tiny.read_text())
     assert len(calls) == 15, "nothing is trained twice"
-    assert [row["strategy"] for row in done["runs"]] == list(STRATEGIES)
+    assert [row["strategy"] for row in done["runs"]] == list(NAMES)
     assert done["runs"][:2] == kept["runs"], "what was kept is as it was"
     assert all(0 <= row["accuracy"] <= 1 for row in done["runs"])
     before = tiny.read_text()

@@ -26,10 +26,10 @@ from course_utils.surgery import (
 from course_utils.training import fit
 
 HEAD_RATE = 1e-3  # Adam's own default, for a new head in front of a pretrained backbone
-BATCH = 16  # full fine-tuning at 128 px then needs about 0.8 GB of activations
+BATCH_SIZE = 16  # full fine-tuning at 128 px then needs about 0.8 GB of activations
 # What each strategy may choose from, on validation photos. For "head only" it is the head's rate,
 # otherwise that of the backbone; "from scratch" has one rate for everything.
-RATES = {
+PILOT_RATES = {
     "head only": (1e-3, 3e-3, 1e-2),
     "last stage": (1e-4, 3e-4, 1e-3),
     "all": (1e-4, 3e-4, 1e-3),
@@ -68,13 +68,13 @@ def train_arm(strategy: str, rate: float, setting: Setting) -> nn.Module:
 
     Raises
     ------
-    ValueError : a strategy that is not in ``RATES``, or fewer than 2 epochs ("probe, then all"
-        has two phases)
+    ValueError : a strategy that is not in ``PILOT_RATES``, or fewer than 2 epochs ("probe, then
+        all" has two phases)
     """
-    if strategy not in RATES or setting.epochs < 2:
+    if strategy not in PILOT_RATES or setting.epochs < 2:
         raise ValueError(
-            f"got {strategy!r} and {setting.epochs} epochs; expected one of {', '.join(RATES)} "
-            "and at least 2 epochs"
+            f"got {strategy!r} and {setting.epochs} epochs; expected one of "
+            f"{', '.join(PILOT_RATES)} and at least 2 epochs"
         )
     torch.manual_seed(setting.seed)
     scratch = strategy == "from scratch"
@@ -103,7 +103,7 @@ def _head_only(model: nn.Module, rate: float, setting: Setting, epochs: int) -> 
     optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=rate)
     fit(
         cached_head(model), train, val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
-        batch_size=BATCH, device=setting.device,
+        batch_size=BATCH_SIZE, device=setting.device,
     )  # fmt: skip
 
 
@@ -116,5 +116,5 @@ def _fine_tune(
     run = fit_cached if frozen_front else fit
     run(
         model, setting.train, setting.val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
-        batch_size=BATCH, device=setting.device,
+        batch_size=BATCH_SIZE, device=setting.device,
     )  # fmt: skip

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torchvision.models import mobilenet_v2
 
+from benchmarks import _arms
+from benchmarks._arms import PILOT_RATES, Setting, train_arm
 from course_utils.images import ImageSet
-from course_utils.strategies import arms
-from course_utils.strategies.arms import RATES, Setting, train_arm
+from course_utils.strategies import contest, grid
 from course_utils.surgery import find_head
 
 
@@ -26,7 +27,7 @@ def setting(monkeypatch, checkpoint):
             model.load_state_dict(checkpoint)
         return model
 
-    monkeypatch.setattr(arms, "get_model", build)
+    monkeypatch.setattr(_arms, "get_model", build)
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (15, 3, 32, 32), dtype=torch.uint8, generator=generator)
     images = ImageSet(pixels, torch.arange(15) % 5, tuple("abcde"))
@@ -43,7 +44,7 @@ def moved(model, checkpoint) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("strategy", RATES)
+@pytest.mark.parametrize("strategy", PILOT_RATES)
 def test_what_moves(strategy, setting, checkpoint):
     model = train_arm(strategy, 1e-3, setting)
     stages = {f"features.{n}" for n in range(19)}
@@ -66,9 +67,9 @@ def test_the_same_seed_gives_the_same_network_another_seed_another(setting):
 
 def test_from_scratch_never_sees_the_checkpoint(setting, monkeypatch):
     asked = []
-    build = arms.get_model
+    build = _arms.get_model
     monkeypatch.setattr(
-        arms, "get_model", lambda name, weights: asked.append(weights) or build(name, weights)
+        _arms, "get_model", lambda name, weights: asked.append(weights) or build(name, weights)
     )
     train_arm("from scratch", 1e-3, setting)
     assert asked == [None]
@@ -77,9 +78,9 @@ def test_from_scratch_never_sees_the_checkpoint(setting, monkeypatch):
 def test_probe_then_all_splits_the_epochs(setting, monkeypatch):
     seen = []
     for name in ("fit", "fit_cached"):
-        real = getattr(arms, name)
+        real = getattr(_arms, name)
         monkeypatch.setattr(
-            arms, name, lambda *a, real=real, **k: seen.append(k["epochs"]) or real(*a, **k)
+            _arms, name, lambda *a, real=real, **k: seen.append(k["epochs"]) or real(*a, **k)
         )
     five = Setting(setting.train, setting.val, 5, 0, weights="checkpoint")
     train_arm("probe, then all", 1e-3, five)
@@ -91,3 +92,7 @@ def test_wrong_input_is_named(strategy, epochs, setting):
     other = Setting(setting.train, setting.val, epochs, 0)
     with pytest.raises(ValueError, match="at least 2 epochs"):
         train_arm(strategy, 1e-3, other)
+
+
+def test_the_five_strategies_have_one_set_of_names():
+    assert set(PILOT_RATES) == set(grid.NAMES) == set(contest.STRATEGIES)
