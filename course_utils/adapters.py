@@ -2,7 +2,7 @@
 
 A frozen layer computes ``W x``. The adapter adds ``scale · B A x``, where ``A`` brings the input
 down to ``rank`` numbers and ``B`` brings them up to the layer's outputs. ``B`` starts at zero, so
-at first nothing changes. Afterwards the correction can be added into ``W``: see `merge`.
+at first nothing changes. After training ``scale · B A`` can be added into ``W``.
 
 Source: Hu et al. 2022, LoRA, https://arxiv.org/abs/2106.09685
 """
@@ -51,17 +51,6 @@ class LowRank(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.base(x) + self.scale * self.up(self.down(x))
-
-    @torch.no_grad()
-    def merged(self) -> nn.Linear | nn.Conv2d:
-        """The base layer with the correction added into its weight, in place; still frozen.
-
-        One layer again, as quick as before: what it gives differs by rounding only. Throw the
-        adapter away afterwards: with it the correction would count twice.
-        """
-        correction = self.up.weight.flatten(1) @ self.down.weight.flatten(1)
-        self.base.weight += self.scale * correction.view_as(self.base.weight)
-        return self.base
 
 
 def highest_rank(layer: nn.Linear | nn.Conv2d) -> int:
@@ -124,7 +113,7 @@ def adapt(
     AttributeError : no such part
     """
     if any(isinstance(m, LowRank) for m in model.modules()):
-        raise ValueError("the model holds low-rank adapters already: merge(model) them first")
+        raise ValueError("the model holds low-rank adapters already: adapt a fresh one")
     head = find_head(model).module
     roots = [model] if parts is None else [model.get_submodule(part) for part in parts]
     wanted = {id(m) for root in roots for m in root.modules()} - {id(m) for m in head.modules()}
@@ -139,17 +128,6 @@ def adapt(
         _replace(model, name, LowRank(model.get_submodule(name), rank, alpha=alpha))
     head.requires_grad_(True)
     return places
-
-
-def merge(model: nn.Module) -> list[str]:
-    """Fold every adapter into its layer, in place: the architecture is the one before.
-
-    Returns the paths that held one; an empty list where there was none.
-    """
-    adapters = {n: m for n, m in model.named_modules() if isinstance(m, LowRank)}
-    for name, adapter in adapters.items():
-        _replace(model, name, adapter.merged())
-    return list(adapters)
 
 
 def _has_room(layer: nn.Module, rank: int) -> bool:

@@ -175,8 +175,8 @@ def confusion(matrix, classes: Sequence[str], *, ax=None):
     return ax
 
 
-def reliability(confidence, correct, *, bins: int = 5, ax=None):
-    """Accuracy against confidence in ``bins`` groups of equal size, with the diagonal.
+def reliability(confidence, correct, *, ax=None):
+    """Accuracy against confidence in five groups of equal size, with the diagonal.
 
     Parameters
     ----------
@@ -186,10 +186,10 @@ def reliability(confidence, correct, *, bins: int = 5, ax=None):
     """
     ax = ax or plt.subplots(figsize=(3.8, 3.4), layout="constrained")[1]
     confidence, correct = np.asarray(confidence), np.asarray(correct, dtype=float)
-    groups = np.array_split(np.argsort(confidence), bins)
+    groups = np.array_split(np.argsort(confidence), 5)
     ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfectly calibrated")
     ax.plot([confidence[g].mean() for g in groups], [correct[g].mean() for g in groups],
-            marker="o", label=f"{bins} groups of equal size")  # fmt: skip
+            marker="o", label="5 groups of equal size")  # fmt: skip
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend()
     return ax

@@ -21,7 +21,6 @@ def winner_map(
     *,
     names: Sequence[str] | None = None,
     labels: Mapping[tuple, str] | None = None,
-    mark: tuple | None = None,
     ax=None,
 ):
     """A field for each pair (column, row): the winner's colour, hatched where it is not sure.
@@ -35,16 +34,15 @@ def winner_map(
     names : the contestants in the order of their colours, at most six. It keeps the colours of two
         maps alike; without it those who won, in alphabetical order. Only winners are in the legend
     labels : {(column, row): text} to write into fields
-    mark : a pair whose field gets a frame
 
     Raises
     ------
     ValueError : no cells, a pair of the grid without a cell, a winner that ``names`` does not hold,
-        more than six names, or a label or mark outside the grid
+        more than six names, or a label outside the grid
     """
     columns, rows = _grid(cells)
     colours = _colours(cells, names)
-    outside = [pair for pair in [*(labels or {}), *([mark] if mark else [])] if pair not in cells]
+    outside = [pair for pair in labels or {} if pair not in cells]
     if outside:
         raise ValueError(f"got {outside}, which the map does not have; expected pairs of its cells")
     size = (2.6 + 0.8 * len(columns), 1.1 + 0.5 * len(rows))
@@ -54,9 +52,6 @@ def winner_map(
         ax.add_patch(_field(corner, colours[winner], sure))
         if labels and pair in labels:
             _write(ax, corner, labels[pair])
-    if mark:
-        corner = (columns.index(mark[0]), rows.index(mark[1]))
-        ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="black", linewidth=3, zorder=4))
     ax.set(xlim=(0, len(columns)), ylim=(0, len(rows)))
     ax.set_xticks([i + 0.5 for i in range(len(columns))], columns)
     ax.set_yticks([i + 0.5 for i in range(len(rows))], rows)

@@ -174,16 +174,17 @@ def _garbage_later() -> Iterator[None]:
 
     A dozen figures made and closed, or a network copied and dropped a few times, and it would look
     through every object of the kernel: beside torch a pause of a third of a second, as
-    ``gc.collect()`` shows. Collected before they grow old, they never make it do so.
+    ``gc.collect()`` shows. Collected before they grow old, they never make it do so. It is off for
+    one redraw, and on again however that ends.
     """
     collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.collect(1)
         if collects:
-            gc.enable()
+            gc.enable()  # first: an interrupt that comes here must not leave it off
+        gc.collect(1)
 
 
 def _one_or_more(draw: Callable, values: dict) -> Iterator:

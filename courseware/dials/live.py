@@ -13,6 +13,7 @@ from course_utils.plots import PALETTE, panels
 
 LEVELS = (0.001, 0.01, 0.1, 1, 10, 100)  # of the loss axis; what lies below is drawn on its edge
 FAINT = 0.5
+KEPT = len(PALETTE) - 1  # finished runs in the picture: no eye tells more colours apart
 
 
 class _Run(NamedTuple):
@@ -32,21 +33,18 @@ class LiveRuns:
     ----------
     steps : how many steps a run has; the width of the picture from the first step on
     guessing : the loss of a network that knows nothing, ln(classes), in nats: a dotted line
-    keep : how many finished runs stay in the picture, at most five: there are no more colours
-        that every eye can tell apart
 
     Raises
     ------
-    ValueError : no steps, a loss of 0 or below, or another number of runs to keep
+    ValueError : no steps, or a loss of 0 or below
     """
 
-    def __init__(self, steps: int, guessing: float, keep: int = 5) -> None:
-        if steps < 1 or guessing <= 0 or not 0 <= keep < len(PALETTE):
+    def __init__(self, steps: int, guessing: float) -> None:
+        if steps < 1 or guessing <= 0:
             raise ValueError(
-                f"got {steps=}, {guessing=}, {keep=}; expected at least one step, a positive loss "
-                f"and 0 to {len(PALETTE) - 1} runs"
+                f"got {steps=}, {guessing=}; expected at least one step and a positive loss"
             )
-        self.steps, self.guessing, self.keep = steps, guessing, keep
+        self.steps, self.guessing = steps, guessing
         self._finished: list[_Run] = []
 
     def draw(self, name: str, losses: Sequence[float]) -> Figure:
@@ -71,7 +69,7 @@ class LiveRuns:
 
     def _others(self, name: str) -> list[_Run]:
         others = [run for run in self._finished if run.name != name]
-        return others[max(len(others) - self.keep, 0) :]
+        return others[-KEPT:]
 
     def _picture(self, newest: _Run) -> Figure:
         (left,) = panels(figsize=(7.6, 2.9))

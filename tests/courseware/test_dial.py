@@ -333,6 +333,16 @@ def test_the_garbage_collector_waits_for_the_picture_and_then_is_as_it_was(colle
         gc.enable()
 
 
+def test_an_interrupt_leaves_the_garbage_collector_on(monkeypatch):
+    def interrupted(generation):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gc, "collect", interrupted)  # where it takes longest
+    with pytest.raises(KeyboardInterrupt), dial._garbage_later():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
 def test_figures_that_were_shown_do_not_stay_in_memory():
     made = weakref.WeakSet()
 

@@ -60,13 +60,11 @@ def test_a_name_keeps_its_colour_when_others_win():
     assert fields(winner_map(one, names=NAMES))[0, 0] == (VERMILION, False)
 
 
-def test_labels_and_mark_stand_in_their_fields_on_the_given_axes():
+def test_labels_stand_in_their_fields_on_the_given_axes():
     ax = plt.subplots()[1]
-    same = winner_map(CELLS, labels={(1500, 1.0): "+2.1"}, mark=(20, 0.0), ax=ax)
+    same = winner_map(CELLS, labels={(1500, 1.0): "+2.1"}, ax=ax)
     assert same is ax
     assert [(t.get_text(), t.get_position()) for t in ax.texts] == [("+2.1", (1.5, 1.5))]
-    (frame,) = [p for p in ax.patches if isinstance(p, Rectangle) and not p.get_fill()]
-    assert frame.get_xy() == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +75,6 @@ def test_labels_and_mark_stand_in_their_fields_on_the_given_axes():
         (CELLS, {"names": ["probe", "full"]}, "every winner among the names"),
         (CELLS, {"names": [*NAMES, *"abcd"]}, "at most 6 names"),
         (CELLS, {"labels": {(7, 0.0): "x"}}, r"\(7, 0.0\)"),
-        (CELLS, {"mark": (20, 0.5)}, r"\(20, 0.5\)"),
     ],
 )
 def test_bad_input_is_told(cells, more, says):
