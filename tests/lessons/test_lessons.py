@@ -8,12 +8,12 @@ import papermill
 import pytest
 
 from course_utils.datasets.photos import find_photos
+from courseware.claims import MIME as CLAIM
 from courseware.exercises.report import MIME
 from tools.builder.build import read
 from tools.builder.execute import TIMEOUT, kernel_env
 from tools.builder.lesson import EXERCISE, ROOT, tags
 from tools.builder.notebook import lesson_with_solutions
-from tools.builder.outputs import CLAIM
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
 SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3}  # enough to run each line
