@@ -50,7 +50,7 @@ class Setting:
     backbone : a torchvision classifier
     weights : its pretrained weights; only "from scratch" can do without
     last_stage : where the last stage of this backbone begins
-    device : None picks one
+    device : where to train (None: on the CPU)
     """
 
     train: ImageSet
@@ -80,6 +80,7 @@ def train_arm(strategy: str, rate: float, setting: Setting) -> nn.Module:
     scratch = strategy == "from scratch"
     model = get_model(setting.backbone, weights=None if scratch else setting.weights)
     replace_head(model, len(setting.train.classes))
+    model.to(setting.device)
     if strategy == "head only":
         _head_only(model, rate, setting, setting.epochs)
     elif strategy == "last stage":
@@ -97,13 +98,11 @@ def train_arm(strategy: str, rate: float, setting: Setting) -> nn.Module:
 def _head_only(model: nn.Module, rate: float, setting: Setting, epochs: int) -> None:
     """Train the head on features that the frozen backbone gave once."""
     freeze_backbone(model)
-    train, val = (
-        embed(model, part, device=setting.device) for part in (setting.train, setting.val)
-    )
+    train, val = (embed(model, part) for part in (setting.train, setting.val))
     optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=rate)
     fit(
         cached_head(model), train, val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
-        batch_size=BATCH_SIZE, device=setting.device,
+        batch_size=BATCH_SIZE,
     )  # fmt: skip
 
 
@@ -116,5 +115,5 @@ def _fine_tune(
     run = fit_cached if frozen_front else fit
     run(
         model, setting.train, setting.val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
-        batch_size=BATCH_SIZE, device=setting.device,
+        batch_size=BATCH_SIZE,
     )  # fmt: skip

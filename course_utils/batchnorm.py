@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from course_utils.device import pick_device
+from course_utils.device import autocast, best_layout, device_of, seeded, send
 from course_utils.images import ImageSet
 from course_utils.surgery import batchnorm_layers, find_head, reset, set_train_mode
 from course_utils.training import fit
@@ -24,7 +24,6 @@ def train_head(
     lr: float = 1e-3,
     seed: int = 0,
     set_mode: Callable[[nn.Module], object] = set_train_mode,
-    device: str | torch.device | None = None,
 ) -> None:
     """Start the head anew and train it with Adam, by `fit`; the backbone must be frozen.
 
@@ -47,13 +46,11 @@ def train_head(
     ValueError : ``data`` is empty, fewer than one epoch, or more than the head is trainable
     """
     head = find_head(model).module
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(device_of(model), seed):
         reset(head)
     fit(
         model, data, None, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
         optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True), set_mode=set_mode,
-        device=device,
     )  # fmt: skip
 
 
@@ -67,19 +64,26 @@ def record_means(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> 
 
     Parameters
     ----------
-    model : on the CPU; dropout, if there is any, is left out
+    model : dropout, if there is any, is left out
     batches : pairs of images [n, 3, H, W] and labels, which are not looked at
+
+    Returns
+    -------
+    float32 on the CPU
     """
     model = copy.deepcopy(model).eval()
     layers = batchnorm_layers(model).values()
     for layer in layers:
         layer.train()
         layer.momentum = 1.0  # the running mean is that of the last batch
-    means = []
+    # Where the images come in half precision, BatchNorm still adds up its statistics in float32.
+    device = best_layout(model)
+    mixed, means = autocast(device), []
     for images, _ in batches:
-        model(images)
+        with mixed:
+            model(send(images, device))
         means.append(torch.cat([layer.running_mean for layer in layers]))
-    return torch.stack(means)
+    return torch.stack(means).cpu()
 
 
 def play_drift(model: nn.Module, means: Tensor, momentum: float) -> Tensor:
@@ -101,14 +105,14 @@ def play_drift(model: nn.Module, means: Tensor, momentum: float) -> Tensor:
     ValueError : the means are not of this model
     """
     layers = list(batchnorm_layers(model).values())
-    old = torch.cat([layer.running_mean for layer in layers])
+    old = torch.cat([layer.running_mean for layer in layers]).cpu()
     if means.shape[1:] != old.shape:
         raise ValueError(
             f"got means {list(means.shape)}; expected [batches, {len(old)}], one a channel"
         )
-    spread = torch.cat([(layer.running_var + layer.eps).sqrt() for layer in layers])
+    spread = torch.cat([(layer.running_var + layer.eps).sqrt() for layer in layers]).cpu()
     moved, path = torch.zeros_like(old), [torch.zeros_like(old)]
-    for mean in means:
+    for mean in means.cpu():
         moved = (1 - momentum) * moved + momentum * (mean - old)
         path.append(moved.abs() / spread)
     channels = [layer.num_features for layer in layers]
@@ -121,7 +125,6 @@ def recalibrate(
     images: ImageSet,
     *,
     batch_size: int = 32,
-    device: str | torch.device | None = None,
 ) -> None:
     """Replace the running statistics of every BatchNorm layer by those of ``images``.
 
@@ -141,8 +144,10 @@ def recalibrate(
         raise ValueError(f"{type(model).__name__} keeps no BatchNorm statistics: nothing to take")
     if len(images) < 2:
         raise ValueError(f"got {len(images)} images; a variance needs at least 2, better hundreds")
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last).eval()
+    device = best_layout(model)
+    # The passes run as `evaluate`'s do; the statistics themselves are float32 in any precision.
+    mixed = autocast(device)
+    model.eval()
     momenta = [layer.momentum for layer in layers]
     size = min(batch_size, len(images))
     try:
@@ -151,7 +156,8 @@ def recalibrate(
             layer.momentum = None  # the plain average over all batches since the reset
             layer.train()
         for batch, _ in images[: len(images) // size * size].batches(size, device=device):
-            model(batch)
+            with mixed:
+                model(batch)
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from course_utils.anatomy import find_head
-from course_utils.device import pick_device
+from course_utils.device import autocast, best_layout, send
 from course_utils.images import (
     ImageSet,
     check_labels,
@@ -51,6 +51,10 @@ class FeatureSet:
         index = positions_of(index, len(self))
         return FeatureSet(self.features[index], self.labels[index], self.classes)
 
+    def to(self, device: torch.device | str) -> FeatureSet:
+        """The same set on ``device``, where `batches` then works."""
+        return replace(self, features=self.features.to(device), labels=self.labels.to(device))
+
     def per_class(self, n: int, *, seed: int = 0) -> FeatureSet:
         """``n`` examples of each class, drawn at random by ``seed``."""
         return self[per_class_index(self.labels, n, seed, self.classes)]
@@ -60,8 +64,9 @@ class FeatureSet:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """(features [B, D], labels [B]) on ``device``, in the same order as an `ImageSet` of the
         same length gives its images when the generator's seed is the same."""
-        for index in index_batches(len(self), batch_size, shuffle=shuffle, generator=generator):
-            yield self.features[index].to(device), self.labels[index].to(device)
+        order = {"shuffle": shuffle, "generator": generator, "device": self.features.device}
+        for index in index_batches(len(self), batch_size, **order):
+            yield send(self.features[index], device), send(self.labels[index], device)
 
 
 @torch.no_grad()
@@ -70,7 +75,6 @@ def embed(
     images: ImageSet,
     *,
     batch_size: int = 16,
-    device: str | torch.device | None = None,
     cache: bool = False,
 ) -> FeatureSet:
     """The vector that enters the head, for every image: one pass, in eval mode, no gradients.
@@ -101,26 +105,24 @@ def embed(
         raise ValueError("got an empty ImageSet; there is nothing to embed")
 
     def run() -> torch.Tensor:
-        chosen = pick_device(device)
-        model.to(chosen, memory_format=torch.channels_last).eval()
-        return _run(model, images, batch_size, chosen)
+        return _run(model.eval(), images, batch_size, best_layout(model))
 
     if not cache:
-        return FeatureSet(run(), images.labels, images.classes)
+        return FeatureSet(run(), images.labels.cpu(), images.classes)
 
     def fits(found: torch.Tensor) -> bool:
         return found.ndim == 2 and len(found) == len(images)
 
     features = kept_pass("features", run, fits, model, images.images)
-    return FeatureSet(features, images.labels, images.classes)
+    return FeatureSet(features, images.labels.cpu(), images.classes)
 
 
 def _run(model, images, batch_size, device) -> torch.Tensor:
-    seen: list[torch.Tensor] = []
+    mixed, seen = autocast(device), []
 
     def keep(module, inputs):
         maps = inputs[0].mean(dim=(2, 3)) if inputs[0].ndim == 4 else inputs[0].flatten(1)
-        seen.append(maps.float().cpu())
+        seen.append(maps.float())
 
     if isinstance(model, nn.DataParallel):
         model = model.module  # its copies on several GPUs would answer in any order
@@ -132,10 +134,11 @@ def _run(model, images, batch_size, device) -> torch.Tensor:
         batches = progress(images.batches(batch_size, device=device), "features", total=steps)
         with torch.compiler.set_stance("force_eager") if eager else nullcontext():
             for batch, _ in batches:
-                model(batch)
+                with mixed:
+                    model(batch)
     finally:
         hook.remove()
-    return torch.cat(seen)
+    return torch.cat(seen).cpu()
 
 
 def _entrance(head: nn.Module) -> nn.Module:
@@ -180,7 +183,7 @@ def linear_probe(train: FeatureSet, *, C: float = 1.0) -> Pipeline:
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=2000))
     # Matrices as small as these are multiplied several times faster by one thread than by many.
     with threadpool_limits(1, "blas"):
-        return probe.fit(train.features.numpy(), train.labels.numpy())
+        return probe.fit(train.features.numpy(force=True), train.labels.numpy(force=True))
 
 
 def knn_probe(train: FeatureSet, *, k: int = 5) -> KNeighborsClassifier:
@@ -193,4 +196,4 @@ def knn_probe(train: FeatureSet, *, k: int = 5) -> KNeighborsClassifier:
     if not 1 <= k <= len(train):
         raise ValueError(f"got k={k}; expected 1 <= k <= {len(train)}, the training examples given")
     probe = KNeighborsClassifier(n_neighbors=k, metric="cosine")
-    return probe.fit(train.features.numpy(), train.labels.numpy())
+    return probe.fit(train.features.numpy(force=True), train.labels.numpy(force=True))

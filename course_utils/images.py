@@ -6,11 +6,14 @@ Each file is decoded once. uint8 keeps 1,200 images of 128 px in 59 MB; as float
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from course_utils.device import image_layout, send
 
 # Of ImageNet's training images, RGB in 0..1; torchvision's classification weights expect them:
 # https://docs.pytorch.org/vision/stable/models.html
@@ -59,16 +62,24 @@ class ImageSet:
         names = tuple(self.names[i] for i in positions) if self.names else ()
         return ImageSet(self.images[index], self.labels[index], self.classes, names)
 
+    def to(self, device: torch.device | str) -> ImageSet:
+        """The same set with its pixels and labels on ``device``, where `batches` then works.
+
+        uint8 pixels are small: 1,200 images of 128 px take 59 MB.
+        """
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
     def batch(
         self,
         index: slice | Tensor | Sequence[int],
         *,
         device: torch.device | str | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Normalised images float32 [B, 3, H, W] and labels int64 [B] of these positions."""
-        chosen = self[index]
-        labels = chosen.labels if device is None else chosen.labels.to(device)
-        return normalize(chosen.images, device=device), labels
+        """Normalised images float32 [B, 3, H, W] and labels int64 [B] of these positions, on
+        ``device`` (None: where the set is)."""
+        # Not by self[index]: that would check the labels, and so wait for the device, every time.
+        index = positions_of(index, len(self))
+        return normalize(self.images[index], device=device), send(self.labels[index], device)
 
     def batches(
         self,
@@ -78,8 +89,12 @@ class ImageSet:
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over all images as :meth:`batch` pairs; the last batch may be smaller."""
-        for index in index_batches(len(self), batch_size, shuffle=shuffle, generator=generator):
+        """One pass over all images as :meth:`batch` pairs; the last batch may be smaller.
+
+        The order is drawn on the CPU, so it is the same on every machine.
+        """
+        order = {"shuffle": shuffle, "generator": generator, "device": self.images.device}
+        for index in index_batches(len(self), batch_size, **order):
             yield self.batch(index, device=device)
 
     def per_class(self, n: int, *, seed: int = 0) -> ImageSet:
@@ -142,16 +157,58 @@ def positions_of(index: slice | Tensor | Sequence[int], n: int) -> slice | Tenso
     return index.nonzero().flatten()
 
 
+class Batches(Protocol):
+    """What `fit` and `evaluate` read: an `ImageSet`, a `FeatureSet`, or a class of your own."""
+
+    def batches(
+        self, batch_size: int, *, shuffle=False, generator=None, device=None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over all examples: (inputs [B, …], labels int64 [B]) on ``device``."""
+
+
+Pairs = Iterable[tuple[Tensor, Tensor]]  # a DataLoader, or a list of batches
+
+
+def read_batches(data: Batches | Pairs, batch_size: int, *, device=None, **order) -> Pairs:
+    """One pass over ``data`` on ``device``; ``order`` is for `Batches` and not for `Pairs`.
+
+    Raises
+    ------
+    TypeError : neither of the two, or pairs that can be read only once (a generator)
+    """
+    if hasattr(data, "batches"):
+        return data.batches(batch_size, device=device, **order)
+    if isinstance(data, Tensor | Iterator) or not isinstance(data, Iterable):
+        raise TypeError(_WANTED.format(type(data).__name__))
+    return (_pair(data, item, device) for item in data)
+
+
+def _pair(data: Pairs, item: object, device) -> tuple[Tensor, Tensor]:
+    if isinstance(item, tuple | list) and [isinstance(t, Tensor) for t in item] == [True, True]:
+        return send(item[0], device), send(item[1], device)
+    given = f"{type(data).__name__} that gives a {type(item).__name__}"
+    raise TypeError(_WANTED.format(given))
+
+
+_WANTED = (
+    "got a {}; expected an ImageSet, a FeatureSet, or pairs of tensors (inputs, labels) that can "
+    "be read every epoch, such as a DataLoader over a TensorDataset"
+)
+
+
 def index_batches(
-    n: int, batch_size: int, *, shuffle: bool = False, generator: torch.Generator | None = None
+    n: int, batch_size: int, *, shuffle: bool = False, generator=None, device=None
 ) -> Iterator[Tensor]:
     """Positions 0..n-1 in batches, int64 [B]; in random order from ``generator`` on request.
+
+    The order is drawn on the CPU and sent to ``device`` at once.
 
     Raises ValueError for a batch size below 1.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
     order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
+    order = send(order, device)
     yield from (order[start : start + batch_size] for start in range(0, n, batch_size))
 
 
@@ -196,10 +253,10 @@ def normalize(
     """
     _check_images(images)
     # The uint8 travels: a quarter of the bytes that float32 would move to an accelerator.
-    images = images if device is None else images.to(device)
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(1, 3, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    images = send(images, device)
+    scale = send(torch.tensor([1 / (255 * s) for s in std]).view(1, 3, 1, 1), images.device)
+    shift = send(torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]), images.device)
     # One float copy, then multiply and add in place: written as a formula, the division, the
     # subtraction and the second division would each allocate another tensor of that size.
-    result = images.to(torch.float32, memory_format=torch.channels_last)
+    result = images.to(torch.float32, memory_format=image_layout(images.device))
     return result.mul_(scale).add_(shift.view(1, 3, 1, 1))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from course_utils.device import pick_device
+from course_utils.device import autocast, best_layout, device_of, send
 from course_utils.images import ImageSet
 from course_utils.store.cache import kept_pass
 from course_utils.store.messages import progress
@@ -53,18 +53,25 @@ def activations(
     -------
     name → tensor as the module gave it, on the CPU: [N, C, h, w] for a convolutional stage
     """
+    return {name: maps.cpu() for name, maps in _outputs(model, images, modules).items()}
+
+
+def _outputs(model, images, modules) -> dict[str, torch.Tensor]:
+    """What the modules gave, float32, where the model is."""
     seen: dict[str, torch.Tensor] = {}
+    device = device_of(model)
 
     def keep(name):
         def hook(module, inputs, output):
             # clone: an in-place activation after this module would overwrite what we keep
-            seen[name] = output.detach().float().cpu().clone()
+            seen[name] = output.detach().float().clone()
 
         return hook
 
     hooks = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
     try:
-        model.eval()(images.to(next(model.parameters()).device))
+        with autocast(device):
+            model.eval()(send(images, device))
     finally:
         for hook in hooks:
             hook.remove()
@@ -92,7 +99,6 @@ def stage_features(
     *,
     names: list[str] | None = None,
     batch_size: int = 16,
-    device=None,
 ) -> dict[str, torch.Tensor]:
     """Each stage's output averaged over positions: stage → float32 [N, C], one pass for all.
 
@@ -100,15 +106,14 @@ def stage_features(
     ----------
     names : stages to keep (None: all of `stages`)
     """
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last).eval()
+    device = best_layout(model)
     chosen = {n: m for n, m in stages(model).items() if names is None or n in names}
     rows: dict[str, list[torch.Tensor]] = {name: [] for name in chosen}
     steps = -(-len(images) // batch_size)
     for batch, _ in progress(images.batches(batch_size, device=device), "stages", total=steps):
-        for name, maps in activations(model, batch, chosen).items():
+        for name, maps in _outputs(model, batch, chosen).items():
             rows[name].append(pooled(maps))
-    return {name: torch.cat(parts) for name, parts in rows.items()}
+    return {name: torch.cat(parts).cpu() for name, parts in rows.items()}
 
 
 def cka(x: torch.Tensor, y: torch.Tensor) -> float:
@@ -172,7 +177,6 @@ def survey(
     *,
     best: int = 24,
     batch_size: int = 16,
-    device: str | torch.device | None = None,
     cache: bool = False,
 ) -> dict[str, Responses]:
     """Name → `Responses` of each module, from one pass over all images, in eval mode.
@@ -197,7 +201,7 @@ def survey(
         raise ValueError(f"got {what}; expected modules of the model, and at least one image")
 
     def run() -> dict[str, dict]:
-        return _run(model, images, modules, best, batch_size, pick_device(device))
+        return _run(model.eval(), images, modules, best, batch_size, best_layout(model))
 
     if not cache:
         found = run()
@@ -212,7 +216,7 @@ def survey(
 
 @torch.no_grad()
 def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
-    model.to(device, memory_format=torch.channels_last).eval()
+    mixed = autocast(device)
     noted: dict[str, tuple[torch.Tensor, ...]] = {}
     sides: dict[str, tuple[int, int]] = {}
     done = 0
@@ -226,11 +230,13 @@ def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
                 # Whole tables at once: thousands of small tensors that stay between large ones
                 # that go would keep the allocator from using that memory again.
                 table = len(images), output.shape[1]
-                noted[name] = tuple(torch.empty(table, dtype=d) for d in (_REAL, _REAL, _WHOLE))
+                noted[name] = tuple(
+                    torch.empty(table, dtype=d, device=device) for d in (_REAL, _REAL, _WHOLE)
+                )
                 sides[name] = tuple(output.shape[2:])
             # At once, for an in-place activation after this module would overwrite its output.
             rows = slice(done, done + len(output))
-            for table, part in zip(noted[name], _answers(output), strict=True):
+            for table, part in zip(noted[name], _answers(output.float()), strict=True):
                 table[rows] = part
 
         return hook
@@ -239,12 +245,16 @@ def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
     try:
         steps = -(-len(images) // batch_size)
         for batch, _ in progress(images.batches(batch_size, device=device), "survey", total=steps):
-            model(batch)
+            with mixed:
+                model(batch)
             done += len(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: _summary(*tables, best, sides[name]) for name, tables in noted.items()}
+    return {
+        name: _summary(*(table.cpu() for table in tables), best, sides[name])
+        for name, tables in noted.items()
+    }
 
 
 def _answers(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Measure: seconds, and what a forward pass leaves in memory for the backward pass."""
+"""Measure: right answers, seconds, and what a forward pass leaves in memory for the backward."""
 
 from __future__ import annotations
 
@@ -11,6 +11,62 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from course_utils.device import autocast, best_layout
+from course_utils.images import Batches, Pairs, read_batches
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Logits [N, C] float32 and labels [N] int64 on the CPU, and what follows from them."""
+
+    logits: torch.Tensor
+    labels: torch.Tensor
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy over all examples, in nats."""
+        return F.cross_entropy(self.logits, self.labels).item()
+
+    @property
+    def predictions(self) -> torch.Tensor:
+        """[N] int64, the most likely class of each example."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        """[N, C] float32, softmax of the logits."""
+        return self.logits.softmax(dim=1)
+
+    @property
+    def correct(self) -> torch.Tensor:
+        """[N] bool, right or wrong by example: what a paired comparison needs."""
+        return self.predictions == self.labels
+
+    @property
+    def accuracy(self) -> float:
+        """Right examples over all examples (never the mean of batch means)."""
+        return self.correct.float().mean().item()
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, data: Batches | Pairs, *, batch_size: int = 16) -> Evaluation:
+    """Logits for every example, in order, with the model in eval mode (and left in it).
+
+    Raises
+    ------
+    ValueError : ``data`` is empty
+    """
+    device = best_layout(model)
+    mixed, logits, labels = autocast(device), [], []
+    model.eval()
+    for inputs, batch_labels in read_batches(data, batch_size, device=device):
+        with mixed:
+            logits.append(model(inputs).float())
+        labels.append(batch_labels)
+    if not logits:
+        raise ValueError("nothing to evaluate: the set is empty")
+    return Evaluation(torch.cat(logits).cpu(), torch.cat(labels).cpu())
+
 
 @dataclass
 class Stopwatch:
@@ -19,12 +75,10 @@ class Stopwatch:
     seconds: float = 0.0
 
 
-def _synchronize(device: torch.device) -> None:
+def _wait(device: torch.device) -> None:
     """Wait for the work an accelerator still has queued; the CPU has none."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 @contextmanager
@@ -35,12 +89,12 @@ def stopwatch(device: torch.device | str | None = None) -> Iterator[Stopwatch]:
     """
     device = torch.device(device or "cpu")
     watch = Stopwatch()
-    _synchronize(device)
+    _wait(device)
     start = time.perf_counter()
     try:
         yield watch
     finally:
-        _synchronize(device)
+        _wait(device)
         watch.seconds = time.perf_counter() - start
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from course_utils.anatomy import DROPOUTS, CannotSplit, modes_kept, parts, split_at
-from course_utils.device import autocast, pick_device
+from course_utils.device import autocast, best_layout, send
 from course_utils.images import ImageSet, index_batches
 from course_utils.store.messages import progress, show_notice
 from course_utils.surgery import batchnorm_layers, set_train_mode
@@ -45,12 +45,12 @@ class _Prefix:
     """The prefix with the modes it has at this moment; runs in them whatever they are later."""
 
     def __init__(self, module: nn.Module, device: torch.device):
-        self.module, self.device = module, device
+        self.module, self.device, self.mixed = module, device, autocast(device)
         self.modes = {inner: inner.training for inner in module.modules()}
 
     @torch.no_grad()
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
-        with modes_kept(self.module), autocast(self.device):
+        with modes_kept(self.module), self.mixed:
             for inner, training in self.modes.items():
                 inner.training = training
             return self.module(inputs)
@@ -128,7 +128,7 @@ class PrefixSet:
             raise NotCacheable("its output for an image changes with the other images of the batch")
 
     def _kept(self, index: torch.Tensor) -> torch.Tensor:
-        return self._layout.to_batch(self._rows.index_select(0, index.to(self._rows.device)))
+        return self._layout.to_batch(self._rows.index_select(0, send(index, self._rows.device)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -136,8 +136,9 @@ class PrefixSet:
     def batches(
         self, batch_size: int, *, shuffle: bool = False, generator=None, device=None
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """(outputs of the prefix [B, …], labels [B]) on ``device``, in the order that the
-        `ImageSet` gives its images in."""
+        """(outputs of the prefix [B, …], labels [B]) on ``device`` (None: the prefix's), in the
+        order that the `ImageSet` gives its images in."""
+        device = self._prefix.device if device is None else device
         for index in index_batches(len(self), batch_size, shuffle=shuffle, generator=generator):
             last = (
                 not shuffle and self._last is not None and index[0] == len(self) - len(self._last)
@@ -146,7 +147,7 @@ class PrefixSet:
                 outputs = self._kept(index)
             else:  # a copy, because a layer may work in place
                 outputs = self._last.clone() if last else self._run(index)
-            yield outputs.to(device), self.labels[index].to(device)
+            yield send(outputs, device), send(self.labels[index], device)
 
 
 class Cached(NamedTuple):
@@ -164,7 +165,6 @@ def cache_prefix(
     *,
     stage: str | None = None,
     batch_size: int = 32,
-    device: str | torch.device | None = None,
     set_mode: Callable[[nn.Module], object] = set_train_mode,
     limit_mb: float = 1000,
 ) -> Cached:
@@ -179,7 +179,7 @@ def cache_prefix(
     Parameters
     ----------
     stage : where training begins; None: the first stage with a trainable tensor
-    batch_size, device, set_mode : as `fit` will get them
+    batch_size, set_mode : as `fit` will get them
     limit_mb : most that the outputs of both sets may take, in MB (10⁶ bytes)
 
     Raises
@@ -187,8 +187,7 @@ def cache_prefix(
     ValueError : no such stage, or everything is frozen
     """
     stage = first_trainable(model) if stage is None else stage
-    device = pick_device(device)
-    model.to(device, memory_format=torch.channels_last)
+    device = best_layout(model)
     try:
         with modes_kept(model):
             for what, data in (("training", train), ("validation", val)):
@@ -264,7 +263,7 @@ def fit_cached(
 
     The seconds of the history do not hold the one pass that fills the cache.
     """
-    shared = {k: settings[k] for k in ("batch_size", "device", "set_mode") if k in settings}
+    shared = {k: settings[k] for k in ("batch_size", "set_mode") if k in settings}
     cached = cache_prefix(model, train, val, stage=stage, limit_mb=limit_mb, **shared)
     history = fit(*cached, **settings)
     model.eval()  # as fit leaves it, the prefix too

@@ -223,7 +223,7 @@ def snapshot(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> list[str]:
-    """Names of the state entries that are no longer bit-equal to ``before``.
+    """Names of the state entries that are no longer bit-equal to ``before``, wherever the two are.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def changed(model: nn.Module, before: dict[str, torch.Tensor]) -> list[str]:
             f"the snapshot is of another architecture: {sorted(odd)[:3]} differ in name or shape; "
             "take the snapshot after the head swap"
         )
-    return [name for name, value in now.items() if not torch.equal(value, before[name])]
+    return [n for n, value in now.items() if not torch.equal(value.cpu(), before[n].cpu())]
 
 
 def _shape(state: dict[str, torch.Tensor], name: str):

@@ -176,7 +176,7 @@ with stopwatch() as frozen_loop:
     history = fit(frozen, train, val, epochs=EPOCHS, optimizer=optimizer, seed=0)
 
 print(f"{frozen_loop.seconds:.1f} s, validation accuracy {max(history.val_accuracy):.3f}")
-history.plot();
+plots.history(history);
 
 # %%
 still = [name for name in changed(frozen, snapshot(start)) if not name.startswith(head)]
@@ -415,7 +415,7 @@ torch.manual_seed(0)
 small_head = nn.Linear(few.features.shape[1], len(flowers.classes))
 optimizer = torch.optim.Adam(small_head.parameters(), lr=1e-3)
 long_run = fit(small_head, few, val_features, epochs=60, optimizer=optimizer, restore_best=False)
-long_run.plot();
+plots.history(long_run);
 
 # %%
 claim("two epochs are not enough here", long_run.val_accuracy[-1] > long_run.val_accuracy[1] + 0.1,

@@ -266,7 +266,7 @@ optimizer = torch.optim.Adam(surgery.param_groups(model, head_lr=1e-3, backbone_
 schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=epochs)
 settings = {"optimizer": optimizer, "scheduler": schedule, "batch_size": 10, "seed": SEED}
 history = fit(model, few[seeds[0]], val, epochs=epochs, **settings)
-history.plot();
+plots.history(history);
 
 # %% [markdown]
 # **Early stopping** goes one step further and saves the epochs after the best one. The rule has one number, the *patience*: stop after so many epochs without a better one. Here it is, replayed on the run you just made.
@@ -504,7 +504,7 @@ depths |= {f"head + {n} stages": late[-n] for n in (3, 5) if n <= len(late)}
 frozen = fresh(SEED)
 surgery.freeze_backbone(frozen)
 eight, held_out = flowers.train.per_class(8, seed=SEED), val.per_class(20, seed=SEED)
-tail, eight, held_out = cache_prefix(frozen, eight, held_out, stage=late[0], batch_size=10, device="cpu")
+tail, eight, held_out = cache_prefix(frozen, eight, held_out, stage=late[0], batch_size=10)
 print(f"{eight.megabytes + held_out.megabytes:.1f} MB kept, in front of {late[0]}")
 
 # %%

@@ -22,7 +22,6 @@ SEED = 0
 # %% tags=["setup"]
 import copy
 import math
-import os
 import warnings
 
 import pandas as pd
@@ -38,7 +37,6 @@ from course_utils.surgery import changed, find_head, freeze_backbone, replace_he
 from course_utils.weights import available_weights
 from courseware.claims import claim
 
-os.environ.setdefault("COURSE_DEVICE", "cpu")  # the experiments are small: one device for all of them
 plots.use_style()
 seed_everything(SEED)
 

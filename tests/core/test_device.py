@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from course_utils import device
+from tests.pretend import PretendGPU
 
 
 @pytest.fixture(autouse=True)
@@ -23,21 +24,19 @@ def plain_environment(monkeypatch):
 
 def test_pick_device_order(monkeypatch):
     assert device.pick_device("cpu") == torch.device("cpu")
-    monkeypatch.setenv("COURSE_DEVICE", "cpu")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device.pick_device() == torch.device("cpu")
-    assert device.pick_device("cuda") == torch.device("cuda")
-    monkeypatch.delenv("COURSE_DEVICE")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device.pick_device() == torch.device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.pick_device() == torch.device("mps")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for kind in ("cuda", "mps"):
+        with PretendGPU(kind):
+            assert device.pick_device() == device.pick_device(kind) == torch.device(kind)
+            monkeypatch.setenv("COURSE_DEVICE", "cpu")
+            assert device.pick_device() == torch.device("cpu")
+            assert device.pick_device(kind) == torch.device(kind)
+            monkeypatch.delenv("COURSE_DEVICE")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
     assert device.pick_device() == torch.device("cpu")
 
 
 def test_pick_device_refuses_what_is_not_there(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
     with pytest.raises(ValueError, match="'cuda'.*finds none"):
         device.pick_device("cuda")
     with pytest.raises(ValueError, match="Unknown device 'gpu'"):

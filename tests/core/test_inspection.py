@@ -141,7 +141,7 @@ def test_pooled_refuses_a_matrix():
 
 def test_stage_features_by_hand_and_whatever_the_batch_size(tiny):
     images = image_set(5)
-    found = inspection.stage_features(tiny, images, batch_size=2, device="cpu")
+    found = inspection.stage_features(tiny, images, batch_size=2)
     assert list(found) == ["first", "second"]
     with torch.no_grad():
         first = tiny.first(normalize(images.images))
@@ -152,7 +152,7 @@ def test_stage_features_by_hand_and_whatever_the_batch_size(tiny):
 
 
 def test_stage_features_of_chosen_stages_only(tiny):
-    found = inspection.stage_features(tiny, image_set(3), names=["second"], device="cpu")
+    found = inspection.stage_features(tiny, image_set(3), names=["second"])
     assert {name: tuple(f.shape) for name, f in found.items()} == {"second": (3, 4)}
 
 

@@ -93,7 +93,7 @@ def test_stopwatch_measures_and_survives_an_error():
 
 def test_stopwatch_waits_for_the_device_before_both_readings(monkeypatch):
     calls = []
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: calls.append(device))
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda device: calls.append(device))
     with measure.stopwatch("cuda:0"):
         assert calls == [torch.device("cuda:0")]
     assert len(calls) == 2

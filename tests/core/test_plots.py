@@ -24,14 +24,14 @@ def close_figures():
 
 def test_history_draws_both_splits_and_marks_the_best_epoch():
     record = History([1.0, 0.5], [0.4, 0.9], [1.1, 0.9], [0.3, 0.6], [1, 1], best_epoch=1)
-    loss, accuracy = record.plot()
+    loss, accuracy = plots.history(record)
     assert [line.get_ydata().tolist() for line in loss.lines] == [[1.0, 0.5], [1.1, 0.9]]
     assert accuracy.lines[0].get_ydata().tolist() == [0.4, 0.9]
     assert accuracy.lines[2].get_xdata() == [2, 2], "epochs are counted from 1 for people"
 
 
 def test_history_without_validation_draws_training_alone():
-    for ax in History([1.0, 0.5], [0.4, 0.9], [], [], [1, 1]).plot():
+    for ax in plots.history(History([1.0, 0.5], [0.4, 0.9], [], [], [1, 1])):
         assert [line.get_label() for line in ax.lines] == ["train"]
 
 

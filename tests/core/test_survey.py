@@ -29,7 +29,7 @@ def small() -> nn.Sequential:
 
 def test_averages_peaks_and_places_are_those_of_the_maps(small):
     images = image_set()
-    seen = survey(small, images, {"a": small[0], "b": small[1]}, batch_size=2, device="cpu")
+    seen = survey(small, images, {"a": small[0], "b": small[1]}, batch_size=2)
     with torch.no_grad():
         a = small[0](normalize(images.images))
         b = small[1](a)
@@ -52,14 +52,14 @@ def test_among_equal_peaks_the_higher_average_comes_first():
     nn.init.constant_(layer.weight, 100.0)
     model = nn.Sequential(layer, nn.ReLU6(), nn.Flatten(), nn.Linear(64, 2))
     data = ImageSet(images, torch.zeros(3, dtype=torch.int64), ("only",))
-    seen = survey(model, data, {"capped": model[1]}, device="cpu")["capped"]
+    seen = survey(model, data, {"capped": model[1]})["capped"]
     assert seen.best.flatten().tolist() == [1, 2, 0]
 
 
 def test_only_the_best_are_noted_and_no_more_can_be_cut(small):
     images = image_set()
-    full = survey(small, images, {"a": small[0]}, device="cpu")["a"]
-    few = survey(small, images, {"a": small[0]}, best=2, device="cpu")["a"]
+    full = survey(small, images, {"a": small[0]})["a"]
+    few = survey(small, images, {"a": small[0]}, best=2)["a"]
     assert len(full.best) == 5 and torch.equal(few.best, full.best[:2])
     with pytest.raises(ValueError, match="noted 2 images"):
         top_patches(images, few, [0], k=3, patch=8)
@@ -69,11 +69,11 @@ def test_a_network_is_left_as_it_was_and_asked_in_eval_mode():
     torch.manual_seed(0)
     model = mobilenet_v2().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    seen = survey(model, image_set(3), device="cpu")
+    seen = survey(model, image_set(3))
     assert list(seen) == [f"features.{n}" for n in range(19)]
     assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items())
     assert not any(m._forward_hooks for m in model.modules())
-    alone = survey(model, image_set(3)[:1], batch_size=1, device="cpu")
+    alone = survey(model, image_set(3)[:1], batch_size=1)
     torch.testing.assert_close(alone["features.18"].means, seen["features.18"].means[:1])
 
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_surveyed_is_refused(small):
     with pytest.raises(ValueError, match="an empty ImageSet"):
         survey(small, image_set()[:0])
     with pytest.raises(ValueError, match=r"head gives \(5, 5\); expected maps"):
-        survey(small, image_set(), {"head": small[5]}, device="cpu")
+        survey(small, image_set(), {"head": small[5]})
     assert not any(m._forward_hooks for m in small.modules())
 
 
@@ -101,7 +101,7 @@ def passes(tmp_path, monkeypatch):
 
 def ask(model, images=None, **modules):
     images = image_set() if images is None else images
-    return survey(model, images, modules or {"a": model[0]}, device="cpu", cache=True)
+    return survey(model, images, modules or {"a": model[0]}, cache=True)
 
 
 def test_the_second_time_it_is_read(small, passes):
@@ -113,7 +113,7 @@ def test_the_second_time_it_is_read(small, passes):
 
 
 def test_nothing_is_kept_unasked(small, passes, tmp_path):
-    survey(small, image_set(), {"a": small[0]}, device="cpu")
+    survey(small, image_set(), {"a": small[0]})
     assert not list(tmp_path.iterdir())
 
 
@@ -127,7 +127,7 @@ def test_a_change_of_anything_is_another_entry(small, passes):
     with torch.no_grad():
         small[0].weight[0, 0, 0, 0] += 1e-3
     ask(small)
-    survey(small, image_set(), {"a": small[0]}, best=2, device="cpu", cache=True)
+    survey(small, image_set(), {"a": small[0]}, best=2, cache=True)
     assert len(passes) == 8
 
 
@@ -181,7 +181,7 @@ def bright():
     nn.init.constant_(layer.weight[0], 1.0)
     nn.init.constant_(layer.weight[1], -1.0)
     model = nn.Sequential(layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 2))
-    return survey(model, planted(), {"layer": layer}, device="cpu")["layer"]
+    return survey(model, planted(), {"layer": layer})["layer"]
 
 
 def test_the_planted_square_is_found_and_cut_out(bright):

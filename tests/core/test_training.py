@@ -2,6 +2,8 @@
 
 import copy
 import math
+import os
+import signal
 from itertools import islice
 
 import pytest
@@ -10,7 +12,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from course_utils.features import FeatureSet
-from course_utils.training import NonFiniteLoss, check_optimizer, evaluate, fit, lr_find
+from course_utils.training import (
+    Interrupted,
+    NonFiniteLoss,
+    check_optimizer,
+    evaluate,
+    fit,
+    lr_find,
+)
 
 CLASSES = ("a", "b", "c")
 
@@ -121,22 +130,35 @@ class Interrupting(FeatureSet):
         return super().batches(*args, **kwargs)
 
 
-def test_an_interrupt_keeps_what_there_is(capsys):
+@pytest.mark.parametrize("val", [VAL, None], ids=["validated", "not validated"])
+@pytest.mark.parametrize("restore_best", [True, False])
+def test_an_interrupt_ends_the_cell_and_keeps_what_the_message_says(val, restore_best):
     Interrupting.epochs = 0
-    model = network()
+    model, plain = network(), network()
     data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
-    history = fit(model, data, VAL, epochs=9, optimizer=torch.optim.Adam(model.parameters()))
-    assert history.stopped == "interrupted" and len(history.val_accuracy) == 2
-    assert evaluate(model, VAL).accuracy == pytest.approx(max(history.val_accuracy))
-    assert "kept" in capsys.readouterr().out
+    with pytest.raises(KeyboardInterrupt) as caught:
+        for _ in range(3):  # a loop of runs: the first one that is stopped is the last one
+            fit(model, data, val, epochs=9, restore_best=restore_best,
+                optimizer=torch.optim.SGD(model.parameters(), lr=2.0))  # fmt: skip
+    history = caught.value.history
+    assert Interrupting.epochs == 3
+    assert history.stopped == "interrupted" and len(history.train_loss) == 2
+    best = val is not None and restore_best
+    assert (
+        f"best weights so far (epoch {history.best_epoch}) are kept" in str(caught.value)
+    ) == best
+    assert ("the last weights are kept" in str(caught.value)) != best
+    fit(plain, TRAIN, val, epochs=2, restore_best=best,
+        optimizer=torch.optim.SGD(plain.parameters(), lr=2.0))  # fmt: skip
+    assert torch.equal(plain[0].weight, model[0].weight)
 
 
-def test_an_interrupt_without_validation_keeps_the_last_weights(capsys):
-    Interrupting.epochs = 0
+def test_an_interrupt_before_any_epoch_has_ended_claims_no_best_weights():
+    Interrupting.epochs = 2
     model = network()
     data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
-    fit(model, data, None, epochs=9, optimizer=torch.optim.Adam(model.parameters()))
-    assert "the last weights are kept" in capsys.readouterr().out
+    with pytest.raises(Interrupted, match="epoch 0: the last weights are kept"):
+        fit(model, data, VAL, epochs=9, optimizer=torch.optim.Adam(model.parameters()))
 
 
 def test_a_diverging_loss_is_named_and_the_best_weights_come_back():
@@ -162,11 +184,143 @@ def test_nan_inputs_are_told_from_a_high_learning_rate():
         fit(model, broken, VAL, epochs=1, optimizer=torch.optim.Adam(model.parameters()))
 
 
+def test_what_stops_a_run_without_a_finished_epoch_loses_no_weights():
+    """The epoch goes on after the loss is NaN, so by its end every weight is."""
+    model = network()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.Adam(model.parameters())
+    features = TRAIN.features.clone()
+    features[20, 0] = math.nan
+    broken = FeatureSet(features, TRAIN.labels, CLASSES)
+    with pytest.raises(NonFiniteLoss, match="epoch 0, step 2: the inputs") as caught:
+        fit(model, broken, None, epochs=3, optimizer=optimizer, batch_size=10, shuffle=False)
+    assert caught.value.history.stopped == "diverged"
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    fit(model, TRAIN, VAL, epochs=1, optimizer=optimizer)  # it holds no NaN from that run
+
+
+def test_an_interrupt_while_the_best_weights_come_back_waits_for_them():
+    """As `lr_find` below: pressed once, Stop often finds itself pressed again."""
+    model = network()
+    model.register_load_state_dict_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, TRAIN, VAL, epochs=8, optimizer=torch.optim.SGD(model.parameters(), lr=2.0))
+    again = network()
+    history = fit(
+        again, TRAIN, VAL, epochs=8, optimizer=torch.optim.SGD(again.parameters(), lr=2.0)
+    )
+    assert history.best_epoch < 7, "the last weights must not be the best"
+    assert torch.equal(again[0].weight, model[0].weight)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_lr_find_puts_back_what_it_took_however_often_stop_is_pressed():
+    class Interrupting(FeatureSet):
+        def batches(self, *args, **kwargs):
+            yield from islice(super().batches(*args, **kwargs), 2)
+            os.kill(os.getpid(), signal.SIGINT)
+            yield from super().batches(*args, **kwargs)
+
+    model = network()
+    model.register_load_state_dict_pre_hook(lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = copy.deepcopy(model.state_dict())
+    data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
+    with pytest.raises(KeyboardInterrupt):
+        lr_find(model, data, optimizer, batch_size=8, low=0.1)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_a_plateau_scheduler_gets_the_validation_loss():
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    history = fit(model, TRAIN, VAL, epochs=3, optimizer=optimizer, scheduler=scheduler)
+    assert history.stopped == "finished" and scheduler.best == min(history.val_loss)
+    history = fit(model, TRAIN, None, epochs=1, optimizer=optimizer, scheduler=scheduler)
+    assert scheduler.best == min(scheduler.best, history.train_loss[0])
+    with pytest.raises(ValueError, match="whole epoch"):
+        fit(model, TRAIN, VAL, epochs=1, optimizer=optimizer, scheduler=scheduler,
+            step_each="batch")  # fmt: skip
+
+
+def test_a_scheduler_that_counts_batches_is_stepped_after_each():
+    model = network()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=2, steps_per_epoch=5)
+    with pytest.raises(ValueError, match="OneCycleLR counts batches.*step_each='batch'"):
+        fit(model, TRAIN, VAL, epochs=2, optimizer=optimizer, scheduler=scheduler)
+    assert torch.equal(model[0].weight, before["0.weight"])
+    fit(model, TRAIN, VAL, epochs=2, batch_size=10, optimizer=optimizer, scheduler=scheduler,
+        step_each="batch")  # fmt: skip
+    assert scheduler.last_epoch == 10
+    with pytest.raises(ValueError, match="step_each='step'"):
+        fit(model, TRAIN, VAL, epochs=2, optimizer=optimizer, step_each="step")
+
+
+def test_a_last_batch_of_one_is_refused_before_training():
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters())
+    with pytest.raises(ValueError, match="33 examples in batches of 32"):
+        fit(model, blobs(33, 0), None, epochs=1, optimizer=optimizer)
+    with pytest.raises(ValueError, match="33 examples in batches of 32"):
+        lr_find(model, blobs(33, 0), optimizer)
+    with pytest.raises(ValueError, match="batches of 1 "):
+        fit(model, TRAIN, None, epochs=1, batch_size=1, optimizer=optimizer)
+    model[1].requires_grad_(False)  # then it stays in eval mode, and takes one example
+    fit(model, blobs(33, 0), None, epochs=1, optimizer=optimizer)
+
+
+def test_a_dataloader_is_read_as_it_is():
+    dataset = torch.utils.data.TensorDataset(TRAIN.features, TRAIN.labels)
+    loader = torch.utils.data.DataLoader(dataset, batch_size=16)
+    models = [network(), network()]
+    for model, data in zip(models, [loader, TRAIN], strict=True):
+        fit(model, data, VAL, epochs=2, batch_size=16, shuffle=False,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.1))  # fmt: skip
+    assert torch.equal(models[0][0].weight, models[1][0].weight)
+    assert torch.equal(evaluate(model, loader).logits, evaluate(model, TRAIN).logits)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (torch.utils.data.DataLoader(range(3)), "DataLoader that gives a Tensor"),
+        (iter([TRAIN.features]), "list_iterator"),
+        (TRAIN.features, "got a Tensor"),
+        (7, "got a int"),
+    ],
+    ids=["no pairs", "read once", "a tensor", "a number"],
+)
+def test_other_data_is_told_what_to_be(data, told):
+    model = network()
+    with pytest.raises(TypeError, match=f"{told}.*expected an ImageSet"):
+        fit(model, data, None, epochs=1, optimizer=torch.optim.Adam(model.parameters()))
+
+
+def test_lr_find_tells_nan_inputs_from_a_high_rate():
+    model = network()
+    features = TRAIN.features.clone()
+    features[:, 0] = math.nan
+    broken = FeatureSet(features, TRAIN.labels, CLASSES)
+    with pytest.raises(NonFiniteLoss, match="inputs already hold NaN"):
+        lr_find(model, broken, torch.optim.Adam(model.parameters()))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    assert len(lr_find(model, TRAIN, optimizer, low=1e37, high=1e38, steps=9)[0]) < 9
+
+
 def test_an_optimizer_built_before_the_head_swap_is_refused():
     model = network()
     optimizer = torch.optim.Adam(model.parameters())
     model[3] = nn.Linear(8, 3)
     with pytest.raises(ValueError, match="3.weight.*built before"):
+        fit(model, TRAIN, VAL, epochs=1, optimizer=optimizer)
+    optimizer.add_param_group({"params": model[3].parameters()})
+    with pytest.raises(
+        ValueError, match=r"2 trainable tensors of the optimizer.*\[3, 8\].*old head"
+    ):
         fit(model, TRAIN, VAL, epochs=1, optimizer=optimizer)
     model.requires_grad_(False)
     with pytest.raises(ValueError, match="every parameter is frozen"):

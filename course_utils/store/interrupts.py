@@ -1,0 +1,54 @@
+"""Stop buttons: what has to be put back is put back whole, however often one presses."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def ending_with(put_back: Callable[[], object]) -> Iterator[None]:
+    """Run a block, then ``put_back``, whatever ended the block.
+
+    An interrupt (Kernel → Interrupt, Ctrl-C) ends the block as usual. One that comes while
+    ``put_back`` is at work is held until it is done: the block may have ended by itself, and a
+    second press often follows the first.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread gets signals, and only it may say what they do.
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        try:
+            yield
+        finally:
+            put_back()
+        return
+    ending, held = False, []
+
+    def handle(number: int, frame) -> None:
+        nonlocal ending
+        if ending:
+            held.append(number)
+            return
+        ending = True
+        before(number, frame)  # raises KeyboardInterrupt
+        ending = False  # a handler that raises nothing: the block goes on
+
+    interrupted = False
+    try:
+        signal.signal(signal.SIGINT, handle)
+        try:
+            yield
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
+        finally:
+            ending = True
+    finally:
+        try:
+            put_back()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    if held and not interrupted:
+        raise KeyboardInterrupt
