@@ -19,23 +19,23 @@ SEEDS = 3        # repetitions, each with other photos and another start
 
 # %% tags=["setup"]
 import torch
-from torch import nn
 from torchvision.models import get_model
 
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.datasets import load_flowers
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.features import embed, linear_probe
 from course_utils.measure import stopwatch
 from course_utils.stats import mean_interval
 from course_utils.surgery import batchnorm_layers
-from course_utils.training import evaluate
+from course_utils.training import evaluate, fit
 from course_utils.weights import available_weights
 from courseware.claims import claim
 
 plots.use_style()
 seed_everything(0)
+device = pick_device()  # the networks go there: a GPU if there is one
 
 # %% [markdown]
 # Run a cell with **Shift + Enter**; the next one is then selected. Everything below was run before you came, so you can also just read. To start afresh: *Kernel → Restart Kernel and Clear Outputs*.
@@ -66,12 +66,12 @@ print(f"{PER_CLASS} a class to learn from, {len(test)} to test on: {', '.join(fl
 # **Predict:** five kinds, so guessing gets one in five right. What will this get, from so few photos?
 
 # %%
-network = get_model(BACKBONE, weights=WEIGHTS)
+network = get_model(BACKBONE, weights=WEIGHTS).to(device)
 few = [flowers.train.per_class(PER_CLASS, seed=seed) for seed in range(SEEDS)]
 
 probes, seconds = [], []
 for photos in few:
-    with stopwatch() as run:
+    with stopwatch(device) as run:
         probes.append(linear_probe(embed(network, photos), C=0.01))
     seconds.append(run.seconds)
 
@@ -91,18 +91,14 @@ scratch = {1: [], 5: []}  # accuracies after that many times as long
 # %%
 for seed, photos in enumerate(few):
     torch.manual_seed(seed)
-    model = get_model(BACKBONE, weights=None, num_classes=len(flowers.classes))
+    model = get_model(BACKBONE, weights=None, num_classes=len(flowers.classes)).to(device)
     for layer in batchnorm_layers(model).values():
         layer.momentum = 0.3
-    optimizer, spent = torch.optim.Adam(model.parameters(), lr=1e-3), 0.0
+    optimizer, spent, epoch = torch.optim.Adam(model.parameters(), lr=1e-3), 0.0, 0
     for times in scratch:
         while spent < times * min(seconds):
-            with stopwatch() as epoch:
-                for images, labels in photos.batches(8, shuffle=True):
-                    optimizer.zero_grad()
-                    nn.functional.cross_entropy(model.train()(images), labels).backward()
-                    optimizer.step()
-            spent += epoch.seconds
+            one = fit(model, photos, None, epochs=1, batch_size=8, optimizer=optimizer, seed=epoch)
+            spent, epoch = spent + one.seconds[0], epoch + 1
         scratch[times].append(evaluate(model, test).accuracy)
 
 # %% alt="Bars with intervals: test accuracy of transfer, of training from scratch in the same time, and from scratch in five times as long; a dotted line marks guessing"

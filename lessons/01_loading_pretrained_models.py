@@ -429,7 +429,7 @@ train_features, val_features = (embed(model, split) for split in (train, val))
 labels = torch.cat([train.labels, val.labels])  # the old head learnt from neither
 with torch.no_grad():
     features = torch.cat([train_features.features, val_features.features])
-    answers = head.module.cpu()(features).softmax(dim=1)
+    answers = head.module(features).softmax(dim=1)
 
 # %% [markdown]
 # `embed` runs the backbone once over all photos and keeps the vectors. The old head then needs only those. What it says most often, flower by flower:

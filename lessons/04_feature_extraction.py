@@ -36,7 +36,7 @@ from torchvision.models import get_model
 from course_utils import plots
 from course_utils.datasets import load_flowers, write_image_folder
 from course_utils.datasets.pictures import RESIZE_RATIO
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.measure import stopwatch
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot
 from course_utils.weights import available_weights, course_weights
@@ -45,6 +45,7 @@ from courseware.dials import explore
 
 plots.use_style()
 seed_everything(0)
+device = pick_device()  # models go there, and data follows them
 
 # %% [markdown]
 # ## Five flowers, three splits
@@ -65,7 +66,7 @@ print({"train": len(train), "val": len(val), "test": len(test)})
 # Some networks put a dropout in front of the head. We switch it off here: it would not change which loop wins, but drawing its random numbers would take longer than everything else in the fast loop.
 
 # %%
-start = get_model(BACKBONE, weights=WEIGHTS)
+start = get_model(BACKBONE, weights=WEIGHTS).to(device)
 replace_head(start, len(flowers.classes))
 freeze_backbone(start)
 for layer in start.modules():
@@ -95,18 +96,18 @@ train_folder.classes
 # %%
 model = copy.deepcopy(start)
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
-with stopwatch() as tutorial_loop:
+with stopwatch(device) as tutorial_loop:
     for _ in range(EPOCHS):
         model.train()
         for images, labels in DataLoader(train_folder, batch_size=32, shuffle=True):
-            loss = nn.functional.cross_entropy(model(images), labels)
+            loss = nn.functional.cross_entropy(model(images.to(device)), labels.to(device))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
             batches = DataLoader(val_folder, batch_size=32)
-            right = sum((model(x).argmax(1) == y).sum().item() for x, y in batches)
+            right = sum((model(x.to(device)).argmax(1).cpu() == y).sum().item() for x, y in batches)
 print(f"{tutorial_loop.seconds:.1f} s, validation accuracy {right / len(val_folder):.3f}")
 
 # %% [markdown]
@@ -153,7 +154,7 @@ def one_step(model, head, images, labels):  # a frozen backbone with its head, a
 from courseware.stepper import step_through
 
 model = copy.deepcopy(start)
-step_through(one_step, model, find_head(model).module, *train.per_class(2).batch(slice(None)))
+step_through(one_step, model, find_head(model).module, *train.per_class(2).batch(slice(None), device=device))
 
 # %% [markdown]
 # In the forward pass, before any loss or gradient exists. That is why neither `requires_grad=False` nor a smaller optimizer prevents it; only the mode does. The same line in eval mode moves nothing.
@@ -172,7 +173,7 @@ from course_utils.training import fit
 
 frozen = copy.deepcopy(start)
 optimizer = torch.optim.Adam(find_head(frozen).module.parameters(), lr=1e-3, fused=True)
-with stopwatch() as frozen_loop:
+with stopwatch(device) as frozen_loop:
     history = fit(frozen, train, val, epochs=EPOCHS, optimizer=optimizer, seed=0)
 
 print(f"{frozen_loop.seconds:.1f} s, validation accuracy {max(history.val_accuracy):.3f}")
@@ -197,7 +198,7 @@ place = find_head(backbone)
 setattr(place.parent, place.attribute, nn.Identity())
 
 with torch.no_grad():
-    by_hand = torch.cat([backbone(images) for images, _ in train[:100].batches(32)])
+    by_hand = torch.cat([backbone(images) for images, _ in train[:100].batches(32, device=device)]).cpu()
 by_hand.shape
 
 # %% [markdown]
@@ -207,13 +208,15 @@ by_hand.shape
 from course_utils.features import cached_head, embed
 
 cached = copy.deepcopy(start)
-with stopwatch() as one_pass:
+with stopwatch(device) as one_pass:
     train_features, val_features = embed(cached, train), embed(cached, val)
 
+on_cpu = {"when": device.type == "cpu", "otherwise": "a GPU computes in half precision"}
 claim(
     "embed gives what the headless backbone gave",
     torch.allclose(train_features.features[: len(by_hand)], by_hand, atol=1e-5),
     figure=f"{one_pass.seconds:.1f} s for all of train and val",
+    **on_cpu,
 )
 
 # %% [markdown]
@@ -223,7 +226,7 @@ claim(
 
 # %%
 optimizer = torch.optim.Adam(cached_head(cached).parameters(), lr=1e-3, fused=True)
-with stopwatch() as cached_loop:
+with stopwatch(device) as cached_loop:
     cached_history = fit(
         cached_head(cached), train_features, val_features, epochs=EPOCHS, optimizer=optimizer, seed=0
     )
@@ -235,6 +238,7 @@ claim(
     "the cached loop and the frozen loop end with the same head weights",
     difference < 1e-6,
     figure=f"largest difference {difference}",
+    **on_cpu,
 )
 
 # %% [markdown]
@@ -251,7 +255,7 @@ quiz("04-caching")
 from course_utils.datasets.pictures import decode
 
 files = [path for path, _ in train_folder.samples + val_folder.samples]
-with stopwatch() as decoding:
+with stopwatch(device) as decoding:
     decode(files, SIZE)
 with_pass = one_pass.seconds + cached_loop.seconds
 plots.bars(

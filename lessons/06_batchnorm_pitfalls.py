@@ -33,7 +33,7 @@ from torchvision.models import get_model, resnet18
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.datasets import load_flowers
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.features import cached_head, embed
 from course_utils.images import ImageSet
 from course_utils.stats import mean_interval
@@ -44,6 +44,7 @@ from courseware.dials import explore
 
 plots.use_style()
 seed_everything(SEED)
+device = pick_device()  # models go there, and data follows them
 
 # %% tags=["setup"]
 from course_utils.surgery import (
@@ -127,7 +128,7 @@ PRETRAINED = WEIGHTS is not None
 flowers = load_flowers(SIZE)
 train, val = flowers.train.per_class(PER_CLASS, seed=SEED), flowers.val
 
-start = get_model(BACKBONE, weights=WEIGHTS)
+start = get_model(BACKBONE, weights=WEIGHTS).to(device)
 replace_head(start, len(flowers.classes))
 freeze_backbone(start)
 for module in start.modules():
@@ -146,7 +147,7 @@ gaps = {}
 for mode in ("train", "eval"):
     model = copy.deepcopy(start).train(mode == "train")
     with torch.no_grad():
-        a, b = (model(train.batch(index)[0])[0] for index in (one, other))
+        a, b = (model(train.batch(index, device=device)[0])[0] for index in (one, other))
     gaps[mode] = ((a - b).abs().max() / a.abs().max()).item()
 claim("in training mode a photo's scores change with its batch mates, in eval mode they do not",
       gaps["train"] > 0.01 and gaps["eval"] < 1e-4,
@@ -221,7 +222,7 @@ layers = batchnorm_layers(recorder).values()
 for layer in layers:
     layer.momentum = 1.0
 with torch.no_grad():
-    for images, _ in train.batches(32):  # not shuffled: sorted by class
+    for images, _ in train.batches(32, device=device):  # not shuffled: sorted by class
         recorder(images)
         means.append(torch.cat([layer.running_mean for layer in layers]))
 means = torch.stack(means)
@@ -236,7 +237,7 @@ from course_utils.batchnorm import batchnorm_drift, play_drift, record_means
 before, model = snapshot(start), copy.deepcopy(start).train()
 with torch.no_grad():
     for index in (slice(0, 32), slice(32, 64)):
-        model(train.batch(index)[0])
+        model(train.batch(index, device=device)[0])
 real, played = batchnorm_drift(model, before), play_drift(start, means, momentum=0.1)[2]
 claim("played back, every layer's drift is that of the network that ran",
       all(abs(p - r) < 1e-3 * max(played) for p, r in zip(played.tolist(), real.values(), strict=True)))
@@ -318,7 +319,7 @@ optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 order = torch.Generator().manual_seed(SEED)
 for _ in range(EPOCHS):
     model.train()  # the backbone is frozen, and drifts
-    for images, labels in train.batches(4, shuffle=True, generator=order):
+    for images, labels in train.batches(4, shuffle=True, generator=order, device=device):
         loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -429,7 +430,7 @@ before = snapshot(wrapped)
 for _ in range(3):
     wrapped.train()
     with torch.no_grad():
-        wrapped(train.batch(range(8))[0])
+        wrapped(train.batch(range(8), device=device)[0])
 claim("with train() overridden nothing drifts, however often it is called",
       in_training(wrapped) == 0 and not changed(wrapped, before) and wrapped.training,
       figure=f"{in_training(wrapped)} layers in training mode, {len(changed(wrapped, before))} entries moved")
@@ -466,12 +467,12 @@ for layer in batchnorm_layers(model).values():
     layer.momentum = None
     layer.train()
 with torch.no_grad():
-    for images, _ in mixed[: len(mixed) // 32 * 32].batches(32):
+    for images, _ in mixed[: len(mixed) // 32 * 32].batches(32, device=device):
         model(images)
 recalibrate(same, mixed, batch_size=32)  # the same, and eval mode and momenta put back
 pairs = zip(model.buffers(), same.buffers(), strict=True)
 claim("recalibrate gives the statistics that the loop by hand gives",
-      all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs))
+      all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in pairs), when=device.type == "cpu", otherwise="a GPU computes in half precision")
 
 # %% [markdown]
 # Now the experiment, once for each seed, with other photos and another head each time:
@@ -627,7 +628,7 @@ optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 order = torch.Generator().manual_seed(SEED)
 for _ in range(2):
     model.train()
-    for images, labels in train.batches(4, shuffle=True, generator=order):
+    for images, labels in train.batches(4, shuffle=True, generator=order, device=device):
         loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -647,7 +648,7 @@ order = torch.Generator().manual_seed(SEED)
 for _ in range(2):
     model.train()
     freeze_bn(model)
-    for images, labels in train.batches(4, shuffle=True, generator=order):
+    for images, labels in train.batches(4, shuffle=True, generator=order, device=device):
         loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -674,7 +675,7 @@ model.train()  # left over from the training epoch
 for _ in range(2):
     right = 0
     with torch.no_grad():
-        for images, labels in val_sorted.batches(32):
+        for images, labels in val_sorted.batches(32, device=device):
             right += (model(images).argmax(1) == labels).sum().item()
     scores.append(right / len(val))
 moved = len(changed(model, before))
@@ -688,7 +689,7 @@ model.load_state_dict(before)
 model.eval()
 right = 0
 with torch.no_grad():
-    for images, labels in val_sorted.batches(32):
+    for images, labels in val_sorted.batches(32, device=device):
         right += (model(images).argmax(1) == labels).sum().item()
 mended = right / len(val)
 table["2 validating without eval()"] = "entries moved by validating", moved, len(changed(model, before))
@@ -702,16 +703,16 @@ claim("loop 2: the accuracy recovers", mended > max(scores), **stated,
 # The other way round. `train()` is called once before the epochs, `eval()` for validation inside them. This head has a dropout.
 
 # %% tags=["bug"]
-net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes)))
+net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes))).to(device)
 optimizer, dropped = torch.optim.Adam(net.parameters(), lr=1e-3), []
 net.train()
 for _ in range(3):
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(net(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    dropped.append((net[0](torch.ones(1000)) == 0).float().mean().item())
+    dropped.append((net[0](torch.ones(1000, device=device)) == 0).float().mean().item())
     net.eval()
     accuracy = evaluate(net, val_features).accuracy
 print(f"validation accuracy {accuracy:.3f}")
@@ -720,16 +721,16 @@ print(f"validation accuracy {accuracy:.3f}")
 # **Diagnosis:** send ones through the dropout in every epoch and count the zeros that come out. Compare the accuracies too: nobody would have found this bug by them, for in so few epochs dropout has no time to pay.
 
 # %%
-net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes)))
+net = nn.Sequential(nn.Dropout(0.5), nn.Linear(width, len(flowers.classes))).to(device)
 optimizer, after = torch.optim.Adam(net.parameters(), lr=1e-3), []
 for _ in range(3):
     net.train()
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(net(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    after.append((net[0](torch.ones(1000)) == 0).float().mean().item())
+    after.append((net[0](torch.ones(1000, device=device)) == 0).float().mean().item())
     mended = evaluate(net, val_features).accuracy
 table["3 train() only once"] = "share dropped in the last epoch", dropped[-1], after[-1]
 claim("loop 3: dropout worked in the first epoch only; now in all", max(dropped[1:]) == 0 and min(after) > 0.4,
@@ -745,7 +746,7 @@ optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 replace_head(model, len(flowers.classes))
 head, losses = cached_head(model), []
 for _ in range(3):
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(head(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -765,7 +766,7 @@ def held(optimizer, head):
 before = held(optimizer, head)
 optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)  # built last
 for _ in range(3):
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(head(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -789,7 +790,7 @@ parameters = head.parameters()
 print(sum(p.numel() for p in parameters), "values to train")
 optimizer = torch.optim.Adam([{"params": parameters, "lr": 1e-3}])
 for _ in range(3):
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(head(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -806,7 +807,7 @@ parameters = list(head.parameters())
 print(sum(p.numel() for p in parameters), "values to train")
 optimizer = torch.optim.Adam([{"params": parameters, "lr": 1e-3}])
 for _ in range(3):
-    for inputs, labels in few.batches(32, shuffle=True):
+    for inputs, labels in few.batches(32, shuffle=True, device=device):
         loss = F.cross_entropy(head(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -823,13 +824,13 @@ claim("loop 5: with a list the loss falls", mended < losses[-1], **stated,
 
 # %% tags=["bug"]
 torch.manual_seed(SEED)
-net = nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, len(flowers.classes)))
+net = nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, len(flowers.classes))).to(device)
 optimizer, order = torch.optim.Adam(net.parameters(), lr=1e-3), torch.Generator().manual_seed(SEED)
 for epoch in range(10):
     if epoch == 2:
         net[0].requires_grad_(False)
         kept = net[0].weight.clone()
-    for inputs, labels in few.batches(32, shuffle=True, generator=order):
+    for inputs, labels in few.batches(32, shuffle=True, generator=order, device=device):
         net[2].zero_grad() if epoch >= 2 else optimizer.zero_grad()
         F.cross_entropy(net(inputs), labels).backward()
         optimizer.step()
@@ -841,14 +842,14 @@ print(f"validation accuracy {broken:.3f}")
 
 # %%
 torch.manual_seed(SEED)
-net = nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, len(flowers.classes)))
+net = nn.Sequential(nn.Linear(width, 32), nn.ReLU(), nn.Linear(32, len(flowers.classes))).to(device)
 optimizer, order = torch.optim.Adam(net.parameters(), lr=1e-3), torch.Generator().manual_seed(SEED)
 for epoch in range(10):
     if epoch == 2:
         net[0].requires_grad_(False)
         net[0].zero_grad()  # sets .grad to None, and the optimizer passes over it
         kept = net[0].weight.clone()
-    for inputs, labels in few.batches(32, shuffle=True, generator=order):
+    for inputs, labels in few.batches(32, shuffle=True, generator=order, device=device):
         net[2].zero_grad() if epoch >= 2 else optimizer.zero_grad()
         F.cross_entropy(net(inputs), labels).backward()
         optimizer.step()
@@ -869,7 +870,7 @@ scores, size = [], 64
 for seed in range(20):
     order = torch.Generator().manual_seed(seed)
     means = [(reference(inputs).argmax(1) == labels).float().mean().item()
-             for inputs, labels in val_features.batches(size, shuffle=True, generator=order)]
+             for inputs, labels in val_features.batches(size, shuffle=True, generator=order, device=device)]
     scores.append(sum(means) / len(means))
 print(f"validation accuracy between {min(scores):.3f} and {max(scores):.3f}")
 
@@ -880,7 +881,7 @@ print(f"validation accuracy between {min(scores):.3f} and {max(scores):.3f}")
 mended = []
 for seed in range(20):
     order, right = torch.Generator().manual_seed(seed), 0
-    for inputs, labels in val_features.batches(size, shuffle=True, generator=order):
+    for inputs, labels in val_features.batches(size, shuffle=True, generator=order, device=device):
         right += (reference(inputs).argmax(1) == labels).sum().item()
     mended.append(right / len(val_features))
 spread, rest = max(scores) - min(scores), len(val_features) % size
