@@ -8,7 +8,7 @@ from pathlib import Path
 
 from courseware import boxes
 from courseware.progress.overview import Again, Overview, Row, overview
-from courseware.progress.store import Progress, my_progress
+from courseware.progress.store import Progress, my_progress, shown
 
 CELLS = 12  # of a bar of characters
 TAKE_ALONG = (
@@ -34,15 +34,13 @@ class Panel:
         total, shown = self.shown.total, self.shown
         if not shown.begun:
             return (
-                f"{_number(total('total'), 'question', 'questions')} and "
-                f"{_number(total('exercises'), 'exercise', 'exercises')} wait for you. A wrong "
-                "answer costs nothing: it says why it is wrong, and this panel keeps the place to "
-                "go back to."
+                f"{_number(total('total'), 'question')} and "
+                f"{_number(total('exercises'), 'exercise')} wait for you. A wrong answer costs "
+                "nothing: it says why it is wrong, and this panel keeps the place to go back to."
             )
         return (
             f"{total('right')} of {total('total')} questions right, {total('solved')} of "
-            f"{total('exercises')} exercises solved, {_number(total('hints'), 'hint', 'hints')} "
-            "used."
+            f"{total('exercises')} exercises solved, {_number(total('hints'), 'hint')} used."
         )
 
     def notes(self) -> list[str]:
@@ -85,7 +83,7 @@ def _text_rows(rows: Sequence[Row]) -> list[str]:
         bar = "█" * full + "▒" * (tried - full) + "·" * (CELLS - tried) if row.total else ""
         told = [_told_questions(row)] if row.total else []
         told += [f"{row.solved} of {row.exercises} solved"] if row.exercises else []
-        told += [_number(row.hints, "hint", "hints")] if row.hints else []
+        told += [_number(row.hints, "hint")] if row.hints else []
         lines.append(f"  {row.title:{width}}  {bar:{CELLS}}  {'; '.join(told)}")
     return lines
 
@@ -96,17 +94,20 @@ def _told_questions(row: Row) -> str:
 
 
 def _place(again: Again) -> str:
-    section = again.section.replace("`", "").replace("*", "")
-    return f"{again.lesson.title}, “{section}”" if section else again.lesson.title
+    title, section = again.lesson.title, _plain(again.section)
+    return f"{title}, “{section}”" if section else title
 
 
 def _place_html(again: Again) -> str:
     # JupyterLab's name of a heading: its text, with a hyphen for each space, and without any %….
-    section = again.section.replace("`", "").replace("*", "").replace(" ", "-")
+    section = _plain(again.section).replace(" ", "-")
     address = f"{again.lesson.key}.ipynb" + (f"#{html.escape(section)}" if section else "")
-    return f'<a href="{address}">{html.escape(_place(again))}</a>: ' + html.escape(
-        ", ".join(again.what)
-    )
+    place, what = html.escape(_place(again)), html.escape(", ".join(again.what))
+    return f'<a href="{address}">{place}</a>: {what}'
+
+
+def _plain(markdown: str) -> str:
+    return markdown.replace("`", "").replace("*", "")
 
 
 def _table(kind: str, rows: Sequence[Row]) -> str:
@@ -133,15 +134,15 @@ def panel_of(store: Progress, kept: str) -> Panel:
     from courseware.bank.exercises import load_exercises
     from courseware.bank.questions import load_banks
 
-    shown = overview(load_banks(), load_exercises(), store.read())
-    return Panel(shown, kept, store.warning)
+    counted = overview(load_banks(), load_exercises(), store.read())
+    return Panel(counted, kept, store.warning)
 
 
 def progress(store: Progress | None = None) -> Panel:
     """The learner's progress over all lessons, to end a cell with."""
     store = store or my_progress()
     # Not the folder: a notebook's output may be shown to others.
-    return panel_of(store, f"Kept in {store.path.name} on this machine. {TAKE_ALONG}")
+    return panel_of(store, f"Kept in {shown(store.path.name)} on this machine. {TAKE_ALONG}")
 
 
 def export_progress(path: Path | str = "my-progress.json") -> None:
@@ -168,25 +169,22 @@ def import_progress(path: Path | str = "my-progress.json") -> None:
 
 def exported(store: Progress, path: Path | str) -> str:
     """Export, and the sentence that says what was written."""
-    return _told(f"Saved {_amount(store.export_to(path))} in {path}.", store)
+    return _told(store, "Saved {} in {}.", store.export_to(path), path)
 
 
 def imported(store: Progress, path: Path | str) -> str:
     """Import, and the sentence that says what was taken in."""
-    return _told(f"Took in {_amount(store.import_from(path))} from {path}.", store)
+    return _told(store, "Took in {} from {}.", store.import_from(path), path)
 
 
-def _told(sentence: str, store: Progress) -> str:
-    return f"{sentence}\n▲ {store.warning}" if store.warning else sentence
-
-
-def _amount(document: dict) -> str:
-    names = {"questions": "question", "exercises": "exercise"}
-    amounts = [_number(len(document[many]), one, many) for many, one in names.items()]
+def _told(store: Progress, sentence: str, document: dict, path: Path | str) -> str:
+    counts = {name: len(document[f"{name}s"]) for name in ("question", "exercise")}
     if document["finals"]:
-        amounts.append(_number(len(document["finals"]), "final quiz", "final quizzes"))
-    return ", ".join(amounts[:-1]) + " and " + amounts[-1]
+        counts["final quiz"] = len(document["finals"])
+    *amounts, last = [_number(n, one) for one, n in counts.items()]
+    told = sentence.format(f"{', '.join(amounts)} and {last}", shown(path))
+    return f"{told}\n▲ {store.warning}" if store.warning else told
 
 
-def _number(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
+def _number(n: int, one: str) -> str:
+    return f"{n} {one if n == 1 else one + ('zes' if one.endswith('z') else 's')}"

@@ -35,14 +35,6 @@ def progress_path() -> Path:
     return path / "progress.json" if os.path.isdir(path) else path
 
 
-def _expand(path: Path | str) -> Path:
-    """A path without ``~``: where that stands for nobody's home, no folder of this name is made."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ProgressError(f"there is no home folder {Path(path).parts[0]}") from error
-
-
 class Progress:
     """What a learner has answered and solved; see `records` for the shape.
 
@@ -147,8 +139,8 @@ class Progress:
         ProgressError : it cannot be written, or holds something that would be lost
         """
         document = self.read()
-        with _telling(f"Nothing was written to {_shown(path)}", "Name another file."):
-            path = _expand(path)
+        with _telling(f"Nothing was written to {shown(path)}", "Name another file."):
+            path = Path(path).expanduser()
             if os.path.realpath(path) == str(self.path):
                 raise ProgressError("it is where your progress is kept")
             if os.path.isfile(path) and os.path.getsize(path):
@@ -167,9 +159,9 @@ class Progress:
         ------
         ProgressError : there is no such file, or it holds no progress
         """
-        name, advice = _shown(path), "Give a file that this course exported."
+        name, advice = shown(path), "Give a file that this course exported."
         with _telling(f"Nothing was taken in from {name}", advice):
-            document, left_out = records.parse(files.read(_expand(path), MOST_BYTES))
+            document, left_out = records.parse(files.read(Path(path).expanduser(), MOST_BYTES))
             if len(records.encode(records.merge(self.read(), document))) > MOST_BYTES:
                 raise ProgressError("with what you have it is more than a file of progress holds")
         if left_out:
@@ -235,7 +227,7 @@ class Progress:
         """Learn what the file holds, or raise. With ``mend``, under the lock, set damage aside."""
         if self._nowhere:
             raise self._nowhere
-        name, content = _shown(self.path.name), b""
+        name, content = shown(self.path.name), b""
         with suppress(FileNotFoundError):
             content = files.read(self.path, 2 * MOST_BYTES)
         if content == self._content:
@@ -255,12 +247,12 @@ class Progress:
         if mend:
             kept = files.beside(self.path, "broken")
             set_aside(self.path, kept)
-            told += f" The file as it was is kept beside it as {_shown(kept.name)}."
+            told += f" The file as it was is kept beside it as {shown(kept.name)}."
         self._notices["damage"] = told
 
     def _note_unsaved(self, error: Exception) -> None:
         self._notices["unsaved"] = (
-            f"Your progress cannot be saved in {_shown(self.path.name)}: "
+            f"Your progress cannot be saved in {shown(self.path.name)}: "
             f"{files.reason(error)}. So what you do is kept only until this session ends. Export "
             "it before, and set COURSE_PROGRESS to a file that you can write."
         )
@@ -284,11 +276,11 @@ def _telling(what: str, advice: str) -> Iterator[None]:
     """Raise what goes wrong as a ProgressError: what did not happen, why, and what to do."""
     try:
         yield
-    except (*TROUBLES, ValueError) as error:  # a ValueError where no path can have this name
+    except (*TROUBLES, ValueError, RuntimeError) as error:  # the last two: no name of a file
         raise ProgressError(f"{what}: {files.reason(error)}. {advice}") from error
 
 
-def _shown(path: Path | str) -> str:
+def shown(path: Path | str) -> str:
     """A path as it can be printed: its name may hold bytes that are no text."""
     return str(Path(path)).encode("utf-8", "backslashreplace").decode()
 
