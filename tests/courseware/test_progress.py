@@ -302,6 +302,18 @@ def test_what_this_session_knows_outlives_damage_to_the_file(store, file):
     assert list(saved(file)["questions"]) == ["04-before", "04-after"]
 
 
+def test_a_file_put_back_by_hand_is_read_anew(store, file):
+    right(store, "04-a")
+    right(store, "04-b")
+    before = file.read_bytes()
+    document = saved(file)
+    document["questions"]["04-b"]["tries"] = -1
+    file.write_text(json.dumps(document))
+    assert list(store.read()["questions"]) == ["04-a"]
+    file.write_bytes(before)
+    assert list(store.read()["questions"]) == ["04-a", "04-b"]
+
+
 def test_an_empty_file_is_a_beginning(store, file):
     file.parent.mkdir()
     file.touch()
@@ -617,6 +629,7 @@ def test_without_a_disk_an_import_stays_in_memory_and_can_be_exported(store, tmp
 
 def test_an_export_may_be_renewed_but_buries_nothing(store, file, tmp_path):
     export = tmp_path / "my-progress.json"
+    export.touch()  # nothing is in it
     right(store)
     store.export_to(export)
     right(store)
@@ -685,6 +698,7 @@ HOSTILE = {
     "half a letter": r'{"mood": "\ud800"}', "a long text": '{"mood": "%s"}' % ("x" * 1000),
     "half a letter in a time": r'{"when": "2025-01-01\ud80010:00"}',
     "a time of other digits": '{"when": "٢٠٢٥-01-01T10:00:00"}',
+    "a time and more": '{"when": "2025-01-01T10:00:00<b>"}',
     "deep": '{"mood": %s}' % ("[" * 200 + "]" * 200), "null": '{"when": null}',
 }  # fmt: skip
 
