@@ -134,16 +134,13 @@ def _file_names(data: ImageSet) -> list[str]:
 
 def _originals(data: ImageSet) -> dict[int, Path]:
     """Position → the photo's file, where decoding it gives exactly the pixels of the set."""
-    (places, _), (height, width) = candidates(), data.images.shape[2:]
-    if not places or not data.names or height != width:
+    places, _ = candidates()
+    if not places or not data.names:
         return {}
-    files = {
-        i: places[0] / data.classes[label] / name
-        for i, (label, name) in enumerate(zip(data.labels.tolist(), data.names, strict=True))
-        if name == _cleaned(name)
-    }
+    named = enumerate(zip(data.labels.tolist(), data.names, strict=True))
+    files = {i: places[0] / data.classes[label] / name for i, (label, name) in named}
     files = {i: path for i, path in files.items() if path.is_file()}
-    decoded = read_pictures(list(files.values()), height)
+    decoded = read_pictures(list(files.values()), data.images.shape[-1])
     return {
         i: path
         for i, (path, found) in zip(files, decoded, strict=True)

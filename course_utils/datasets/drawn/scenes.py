@@ -16,7 +16,6 @@ from course_utils.datasets.drawn.petals import Pose, Rng, mix, polygon, tint
 from course_utils.images import ImageSet
 
 CLASSES = tuple(DRAW)
-VARIANTS = (None, "pressed", "thermal")
 OVERSAMPLING = 2  # Pillow draws without antialiasing; the scene is drawn larger and reduced
 
 BLADE = np.linspace(0, 1, 6)  # positions along a blade of grass
@@ -25,9 +24,7 @@ BLADE = np.linspace(0, 1, 6)  # positions along a blade of grass
 HEAT = [(5, 5, 30), (60, 10, 120), (170, 25, 110), (235, 90, 40), (252, 190, 40), (255, 255, 220)]
 
 
-def render_flowers(
-    per_class: int, *, size: int = 128, seed: int = 0, variant: str | None = None
-) -> ImageSet:
+def render_flowers(per_class: int, *, size: int = 128, seed: int = 0) -> ImageSet:
     """Draw ``per_class`` scenes of each flower.
 
     Parameters
@@ -35,13 +32,10 @@ def render_flowers(
     per_class : scenes a class; the first 20 of 100 are those of ``per_class=20``
     size : side in pixels
     seed : another seed gives other scenes, the same seed the same to the last bit
-    variant : None, "pressed" (flat and grey on paper) or "thermal" (false colours)
 
     Returns an ImageSet of 5 * per_class images, uint8 [N, 3, size, size], sorted by class.
-    Raises ValueError for an unknown variant, or for a number below 1 (size: below 16).
+    Raises ValueError for a number below 1 (size: below 16).
     """
-    if variant not in VARIANTS:
-        raise ValueError(f"variant {variant!r}: expected one of {', '.join(map(repr, VARIANTS))}")
     if per_class < 1 or size < 16:
         raise ValueError(f"per_class={per_class}, size={size}: expected at least 1 and 16")
     images = np.empty((len(CLASSES) * per_class, size, size, 3), dtype=np.uint8)
@@ -49,42 +43,34 @@ def render_flowers(
         label, position = divmod(i, per_class)
         # A generator of its own for each picture: none depends on how many are drawn before it.
         rng = np.random.default_rng([seed, label, position])
-        images[i] = draw_scene(CLASSES[label], size, rng, variant)
+        images[i] = draw_scene(CLASSES[label], size, rng)
     labels = torch.arange(len(CLASSES)).repeat_interleave(per_class)
     return ImageSet(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), labels, CLASSES)
 
 
-def draw_scene(flower: str, size: int, rng: Rng, variant: str | None = None) -> np.ndarray:
+def draw_scene(flower: str, size: int, rng: Rng) -> np.ndarray:
     """One picture of ``flower``, uint8 [size, size, 3]."""
-    pressed = variant == "pressed"
-    scene = paper(size, rng) if pressed else background(size, rng)
-    scene = scene.resize((size * OVERSAMPLING,) * 2, Image.Resampling.BILINEAR)
+    scene = background(size, rng).resize((size * OVERSAMPLING,) * 2, Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(scene, "RGBA")
     direction = rng.uniform(0, 2 * np.pi)
-    poses = place(flower, scene.width, rng, direction, flat=pressed)
+    poses = place(flower, scene.width, rng, direction)
     for pose in poses:
-        stem(draw, pose, flower, rng)
+        stem(draw, pose, flower, scene.height * 1.05, rng)
     for pose in poses:
-        if not pressed:
-            shadow(draw, pose)
+        shadow(draw, pose)
         DRAW[flower](draw, pose, rng)
-    if not pressed and rng.random() < 0.55:
+    if rng.random() < 0.55:
         foreground(draw, scene.width, rng)
     scene = scene.reduce(OVERSAMPLING)
     scene = scene.filter(ImageFilter.GaussianBlur(size / 128 * min(2.2, rng.gamma(1.4, 0.75))))
     pixels = np.asarray(scene, dtype=np.float32) / 255
-    if pressed:
-        pixels = fade(pixels, rng)
-    else:
-        pixels = light(pixels, direction, rng)
-    if variant == "thermal":
-        pixels = false_colour(pixels)
+    pixels = light(pixels, direction, rng)
     grain = rng.standard_normal((size, size, 1), dtype=np.float32)  # of film: grey, not coloured
-    pixels = pixels + rng.beta(1, 3) * (0.02 if pressed else 0.06) * grain
+    pixels = pixels + rng.beta(1, 3) * 0.06 * grain
     return (pixels.clip(0, 1) * 255).astype(np.uint8)
 
 
-def place(flower: str, width: int, rng: Rng, direction: float, *, flat: bool) -> list[Pose]:
+def place(flower: str, width: int, rng: Rng, direction: float) -> list[Pose]:
     """Where the blooms stand: one large, or several smaller ones, far ones first."""
     count = int(rng.choice([1, 2, 3, 5, 8], p=[0.36, 0.18, 0.17, 0.15, 0.14]))
     largest = 0.44 if count == 1 else 0.46 / np.sqrt(count)
@@ -92,7 +78,7 @@ def place(flower: str, width: int, rng: Rng, direction: float, *, flat: bool) ->
     poses = []
     for radius in radii:
         x, y = width * (0.5 + rng.normal(0, 0.1 if count == 1 else 0.22, 2)).clip(0.08, 0.92)
-        tilt = 0.0 if flat else rng.beta(1.2, 1.4) * 1.4
+        tilt = rng.beta(1.2, 1.4) * 1.4
         roll = rng.normal(0, 0.25 if flower == "tulips" else 0.6)
         poses.append(Pose(x, y, radius, tilt, roll, direction))
     return poses
@@ -189,10 +175,9 @@ def leaf(
     polygon(draw, points[:8], tint(colour, tone * 1.15, 120))
 
 
-def stem(draw: ImageDraw.ImageDraw, pose: Pose, flower: str, rng: Rng) -> None:
-    """The stem down to the lower edge, and the kind of leaves the flower has."""
+def stem(draw: ImageDraw.ImageDraw, pose: Pose, flower: str, foot: float, rng: Rng) -> None:
+    """The stem down to ``foot``, below the lower edge, and the kind of leaves the flower has."""
     green = mix((60, 110, 40), (95, 135, 60), rng.uniform())
-    foot = draw.im.size[1] * 1.05
     share = np.linspace(0, 1, 8)
     x = pose.x - np.sin(pose.roll) * pose.radius * share * 1.5 + pose.radius * 0.3 * share**2
     y = pose.y + (foot - pose.y) * share
@@ -252,20 +237,6 @@ def light(pixels: np.ndarray, direction: float, rng: Rng) -> np.ndarray:
     pixels = pixels * np.float32(np.exp(np.clip(rng.normal(-0.05, 0.4), -0.8, 0.6)))
     haze = rng.beta(1, 5) * 0.6
     return pixels * (1 - haze) + haze * np.float32([0.8, 0.83, 0.85])
-
-
-def paper(size: int, rng: Rng) -> Image.Image:
-    """A herbarium sheet."""
-    grain = 0.5 * smooth_noise(size, rng, 4) + 0.5 * smooth_noise(size, rng, size // 2)
-    picture = blend([(205, 198, 182), (240, 236, 225)], grain)
-    return Image.fromarray(picture)
-
-
-def fade(pixels: np.ndarray, rng: Rng) -> np.ndarray:
-    """Years between two sheets of paper: little colour left, little contrast."""
-    grey = pixels @ np.float32([0.3, 0.59, 0.11])
-    faded = grey[..., None] * np.float32([1.0, 0.97, 0.9]) + 0.12 * (pixels - grey[..., None])
-    return 0.12 + 0.78 * faded * rng.uniform(0.85, 1.1)
 
 
 def false_colour(pixels: np.ndarray) -> np.ndarray:
