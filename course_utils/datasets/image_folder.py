@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import unicodedata
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from PIL import Image
 
 from course_utils.datasets.photos import candidates
 from course_utils.datasets.pictures import read_pictures
+from course_utils.datasets.scan import folded
 from course_utils.images import ImageSet
 
 CONTENTS = ".contents.txt"  # names the files of a split: what is not in it was not written here
@@ -63,11 +63,6 @@ def _cleaned(name: str) -> str:
     return f"_{name}" if _DEVICE.fullmatch(name) else name
 
 
-def _folded(name: str) -> str:
-    """Equal for names that are one on a system that ignores case, or how accents are stored."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
 def _check_folder_names(what: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not name or _cleaned(name) != name:
@@ -75,7 +70,7 @@ def _check_folder_names(what: str, names: tuple[str, ...]) -> None:
                 f'{name!r} cannot be the name of a folder on every system. Rename it: no < > : " / '
                 f"\\ | ? *, no dot at an end, no device of Windows, at most {LONGEST} bytes"
             )
-        same = [other for other in names if _folded(other) == _folded(name)]
+        same = [other for other in names if folded(other) == folded(name)]
         if len(same) > 1:
             raise ValueError(f"the {what} {same} would be one folder on some systems: rename one")
 
@@ -125,10 +120,10 @@ def _file_names(data: ImageSet) -> list[str]:
         if suffix.lower() not in (".jpg", ".jpeg"):
             stem, suffix = name[: LONGEST - 10], ".jpg"
         number, place = 1, f"{data.classes[label]}/{stem}{suffix}"
-        while _folded(place) in chosen:
+        while folded(place) in chosen:
             number += 1
             place = f"{data.classes[label]}/{stem}-{number}{suffix}"
-        chosen[_folded(place)] = place
+        chosen[folded(place)] = place
     return list(chosen.values())
 
 

@@ -25,6 +25,13 @@ def network() -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Dropout(0.1), nn.Linear(4, 2)).eval()
 
 
+def made_inside():
+    """A function that PyTorch makes anew with other contents each time it is asked."""
+    scope = {"__name__": "torch.nn.functional"}
+    exec("def make(n):\n    return lambda x: x * n", scope)
+    return scope["make"](2)
+
+
 def test_a_copy_has_the_same_key_in_either_mode():
     model = network()
     assert key_of(copy.deepcopy(model).train(), PIXELS.clone()) == key_of(model, PIXELS)
@@ -50,6 +57,9 @@ CHANGES = {
     "the same layer twice": lambda m: m.append(m[2]),
     "no bias": lambda m: m[0].register_parameter("bias", None),
     "dtype": lambda m: m.double(),
+    "dtype of zeros": lambda m: setattr(
+        m[1], "bias", nn.Parameter(m[1].bias.detach().int(), False)
+    ),
     "a buffer that is not saved": lambda m: m[2].register_buffer("x", torch.ones(1), False),
     "a tensor as attribute": lambda m: setattr(m[2], "x", torch.ones(1)),
     "order": lambda m: m.insert(2, m.pop(1)),
@@ -135,6 +145,7 @@ UNKNOWN = {
     "a hook before": (lambda m: m[2].register_forward_pre_hook(lambda *a: None), "hook"),
     "a forward of its own": (lambda m: setattr(m[2], "forward", lambda x: x), "forward"),
     "a function": (lambda m: setattr(m[2], "act", lambda x: x), "function"),
+    "a function in one of PyTorch's": (lambda m: setattr(m[2], "act", made_inside()), "function"),
     "a partial of one": (lambda m: setattr(m[2], "act", functools.partial(add, 1)), "function"),
     "an object": (lambda m: setattr(m[2], "act", object()), "object"),
     "no weights yet": (lambda m: m.to("meta"), "meta"),
