@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -12,7 +13,7 @@ import torch
 
 from courseware.limits import Bounded, Stopped, call_within
 from courseware.stepper.looks import look
-from courseware.stepper.source import Loop, Source, read_source
+from courseware.stepper.source import Loop, Source, read_source, written
 from courseware.stepper.state import Look, differences
 
 MOST_PRINTED = 4_000  # characters of what is printed that are kept
@@ -79,27 +80,26 @@ def record(
 ) -> Recording:
     """Call ``function(*args, **kwargs)`` and record each of its lines.
 
-    Only the function's own lines are recorded, not those of what it calls, which run untraced. What
-    it prints is kept, not shown. An exception ends the recording and is part of it; only the stop
-    button's KeyboardInterrupt is passed on. A function that is still at it after ``seconds`` or
-    ``max_steps`` lines is stopped, as `limits.call_within` does it. A debugger or a coverage tool
-    sees nothing of the call, and goes on after it.
+    Only the function's own lines are recorded, not those of what it calls, which run untraced, nor
+    those of its decorators, which do what they always do. What it prints is kept, not shown. An
+    exception ends the recording and is part of it; only the stop button's KeyboardInterrupt is
+    passed on. A function that is still at it after ``seconds`` or ``max_steps`` lines is stopped,
+    as `limits.call_within` does it. A debugger or a coverage tool sees nothing of the call, and
+    goes on after it.
 
     Raises
     ------
-    TypeError, OSError : the function has no source to show, see `source.read_source`
+    TypeError, OSError : the function has no lines to show, see `source.written` and `read_source`
     """
-    source = read_source(function)
+    inner = written(function)
+    source = read_source(inner)
     printed = Bounded(MOST_PRINTED)
-    tracer = _Tracer(source, function.__code__, max_steps, printed)
+    tracer = _Tracer(source, inner.__code__, max_steps, printed)
     ended, value, gradients = "returned", None, torch.is_grad_enabled()
     try:
         with redirect_stdout(printed):
             value = call_within(seconds, lambda: tracer.run(function, args, kwargs))
-        message = "It came to its end."
-        if value is not None:
-            message = f"It returned {look(value).text}."
-        tracer.returned(value)
+        message = tracer.returned(value)
     except Stopped:
         torch.set_grad_enabled(gradients)  # it may have been stopped on its way out of no_grad
         ended, message = "stopped", f"Stopped after {seconds:g} s: it did not come to an end."
@@ -129,6 +129,9 @@ class _Tracer:
         self._max_steps, self._printed = max_steps, printed
         self._frame: FrameType | None = None
         self._begun = -1  # the bytecode's place at which this step began
+        self._jumps = _jumps_back(code)
+        self._calls = 0  # a decorator may call the function again, or not at all
+        self._left = False  # the one call that is recorded
         self._heard = 0  # characters of the print that earlier steps have
         self._known: dict[str, Look] = {}
         self._raised: int | None = None  # id of the exception that was told last
@@ -145,8 +148,11 @@ class _Tracer:
             self._frame = None
 
     def _called(self, frame: FrameType, event: str, argument):
-        if self._frame is not None or frame.f_code is not self._code:
+        if frame.f_code is not self._code:
             return None  # what the function calls runs at full speed
+        self._calls += self._left or self._frame is None
+        if self._frame is not None:
+            return None
         self._frame = frame
         self._begin(frame)
         return self._traced
@@ -156,7 +162,7 @@ class _Tracer:
             return None
         if event == "line":
             # A statement of several lines comes back to its first; only a loop goes backwards.
-            again = frame.f_lasti <= self._begun
+            again = self._place(frame) <= self._begun
             if again or self._source.line(frame.f_lineno) != self.steps[-1].line:
                 self._finish(frame)
                 self._begin(frame)
@@ -164,6 +170,8 @@ class _Tracer:
             self._exception(argument)
         elif event == "return":
             self._finish(frame)
+            self._left = True
+            self.steps[-1].returned = look(argument).text if argument is not None else ""
         return self._traced
 
     def _begin(self, frame: FrameType) -> None:
@@ -171,9 +179,14 @@ class _Tracer:
             self.too_many = True
             raise Stopped
         line = self._source.line(frame.f_lineno)
-        self._begun = frame.f_lasti
+        self._begun = self._place(frame)
         self.steps.append(Step(line))
-        self._loops.at(line, frame.f_lasti)
+        self._loops.at(line, self._begun)
+
+    def _place(self, frame: FrameType) -> int:
+        """Where the bytecode goes on. ``f_lasti`` is the last instruction that was begun: when a
+        loop jumps back to its own line, Python 3.13 says so from the jump, 3.12 from its target."""
+        return self._jumps.get(frame.f_lasti, frame.f_lasti)
 
     def _finish(self, frame: FrameType) -> None:
         """Write into the last step what is different now."""
@@ -205,16 +218,34 @@ class _Tracer:
     def raised(self, error: BaseException) -> None:
         """The exception left the function."""
         if not self.steps:  # the arguments did not fit
-            self.steps.append(Step(1))
+            self.steps.append(Step(self._source.head))
         self.steps[-1].raised = self.steps[-1].raised or _words(error)
 
-    def returned(self, value) -> None:
-        self.steps[-1].returned = look(value).text if value is not None else ""
+    def returned(self, value) -> str:
+        """How it ended, where it did not raise an exception."""
+        text = look(value).text if value is not None else ""
+        told = f"It returned {text}." if text else "It came to its end."
+        if not self._calls:
+            self.steps.append(Step(self._source.head, returned=text))
+            return f"{told} None of its lines ran here: a decorator keeps results or compiled it."
+        last = self.steps[-1]
+        if text != last.returned:
+            own = f"raised {last.raised}" if last.raised else f"returned {last.returned or 'None'}"
+            told = f"It {own}. Its decorator made of it: {text or 'None'}."
+        if self._calls > 1:
+            told += f" Its decorator called it {self._calls} times; this is the first."
+        return told
 
     def tell_passes(self, complete: bool) -> None:
         """Say of each step in which pass of which loop it was."""
         for step, where in zip(self.steps, self._loops.told(complete), strict=False):
             step.where = where
+
+
+def _jumps_back(code: CodeType) -> dict[int, int]:
+    """The places of a function's jumps backwards, and where they lead."""
+    steps = dis.get_instructions(code)
+    return {step.offset: step.argval for step in steps if step.opname == "JUMP_BACKWARD"}
 
 
 class _Passes:

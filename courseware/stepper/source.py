@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import io
 import textwrap
@@ -26,10 +27,11 @@ class Source:
     """What is shown of a function; lines are counted from 1 in ``code``, comments left out.
 
     ``notes`` has a text for each line that has one, ``ends`` the last line of each statement of
-    several. ``loops`` run from the outside inwards.
+    several. ``head`` is the line with ``def``, ``loops`` run from the outside inwards.
     """
 
     title: str
+    head: int
     code: tuple[str, ...]
     notes: dict[int, str]
     ends: dict[int, int]
@@ -41,37 +43,68 @@ class Source:
         return self._starts[in_file]
 
 
+def written(function: Callable) -> Callable:
+    """The function whose lines are meant: the one behind decorators (as far as these used
+    ``functools.wraps``), a method, ``functools.partial``, or a module, which has ``forward``.
+
+    Raises
+    ------
+    TypeError : it was not made by ``def``, or does not run when it is called
+    """
+    found = function
+    for _ in range(100):  # as decorators go; a ``__wrapped__`` may lead back to itself
+        if isinstance(found, functools.partial):
+            found = found.func
+        elif inspect.ismethod(found):
+            found = found.__func__
+        elif hasattr(found, "__wrapped__"):
+            found = found.__wrapped__
+        elif not inspect.isroutine(found) and inspect.ismethod(getattr(found, "forward", None)):
+            found = found.forward
+    if not inspect.isfunction(found):
+        raise TypeError(f"{function!r} cannot be stepped through: give a function made by def")
+    if found.__name__ == "<lambda>":
+        raise TypeError("a lambda is one line: to step through it, give a function made by def")
+    if inspect.isgeneratorfunction(found) or inspect.iscoroutinefunction(found):
+        raise TypeError(
+            f"{found.__name__} is a generator or async: calling it runs no line. Step through a "
+            "function that loops over it, or awaits it."
+        )
+    return found
+
+
 def read_source(function: Callable) -> Source:
     """The source of a function that was written with ``def``, in a file or in a notebook's cell.
 
     A comment behind a statement, or on lines of its own before it, is that statement's note. The
     title is what follows ``# Lines to step through:`` directly above the function, else its name.
+    Decorators are shown; they run no line when the function is called.
+
+    Parameters
+    ----------
+    function : from `written`
 
     Raises
     ------
-    TypeError : it is no such function, or one that does not run when it is called
     OSError : its source cannot be found
     """
-    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
-        raise TypeError(f"{function!r} cannot be stepped through: give a function made by def")
-    if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-        raise TypeError(f"{function.__name__} is a generator or async: calling it runs no line")
     try:
         text = textwrap.dedent(inspect.getsource(function))
-    except OSError as error:
+        tree = ast.parse(text).body[0]
+    except (OSError, SyntaxError) as error:  # a text inside may stand too far to the left
         raise OSError(f"no source of {function.__name__}: define it in a cell or a file") from error
-    tree = ast.parse(text).body[0]
     starts = _statement_starts(tree, text.count("\n") + 1)
     code, shown = _without_comments(text)
     first = function.__code__.co_firstlineno
     return Source(
         title=_title(function),
+        head=shown[tree.lineno],
         code=tuple(code),
         notes=_notes(text, starts, shown),
         ends={
             shown[start]: shown[line]
             for line, start in starts.items()
-            if shown[line] != shown[start]
+            if shown[line] > shown[start]
         },
         loops=_loops(tree, shown),
         _starts={first + line - 1: shown[start] for line, start in starts.items()},
@@ -90,7 +123,7 @@ def _statement_starts(tree: ast.stmt, lines: int) -> dict[int, int]:
 
     Of a statement with a body, only the head counts as its own.
     """
-    starts = {line: line for line in range(1, lines + 1)}
+    starts = {line: max(line, tree.lineno) for line in range(1, lines + 1)}  # decorators: the head
     for node in ast.walk(tree):  # from the outside inwards
         if not isinstance(node, ast.stmt):
             continue

@@ -1,7 +1,10 @@
 """A recording says what really happened; the table of it holds no one else's HTML."""
 
 import collections
+import contextlib
+import functools
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -90,12 +93,160 @@ def test_only_a_function_made_by_def_has_lines_to_show(wrong):
         record(wrong)
 
 
-def test_a_generator_runs_no_line():
-    def generator():
-        yield 1
+def generator():
+    yield 1
 
-    with pytest.raises(TypeError, match="calling it runs no line"):
-        record(generator)
+
+async def coroutine():
+    return 1
+
+
+managed, without_gradients = contextlib.contextmanager(generator), torch.no_grad()(generator)
+
+
+@pytest.mark.parametrize("wrong", [generator, coroutine, managed, without_gradients])
+def test_a_generator_runs_no_line(wrong):
+    with pytest.raises(TypeError, match="calling it runs no line. Step through a function that"):
+        record(wrong)
+
+
+# --- decorators, methods ---
+
+
+def twice(function):
+    """A decorator that calls the function two times, and adds up what it gives."""
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args) + function(*args)
+
+    return wrapper
+
+
+# Lines to step through: a decorated function
+@torch.no_grad()  # no gradient in here
+@torch.autocast("cpu", torch.bfloat16)
+def decorated(x, scale=2):
+    y = x @ x  # in bfloat16
+    return scale * y
+
+
+def test_a_decorated_function_is_stepped_through_and_the_decorators_act():
+    x = torch.ones(2, 2, requires_grad=True)
+    recording = record(decorated, x, scale=3)
+    assert recording.source.title == "a decorated function"
+    assert recording.source.code[:3] == (
+        "@torch.no_grad()",
+        '@torch.autocast("cpu", torch.bfloat16)',
+        "def decorated(x, scale=2):",
+    )
+    assert recording.source.notes == {3: "no gradient in here", 4: "in bfloat16"}
+    assert recording.source.ends == {}
+    assert [step.line for step in recording.steps] == [3, 4, 5]
+    names = [change.name for step in recording.steps for change in step.changes]
+    assert names == ["scale", "x", "y"] or names == ["x", "scale", "y"]
+    (y,) = [change for change in recording.steps[1].changes if change.name == "y"]
+    assert "bfloat16" in y.text and "requires_grad=False" in y.text
+    assert recording.value.dtype == torch.bfloat16 and torch.is_grad_enabled()
+    assert recording.steps[-1].returned and recording.message.startswith("It returned tensor")
+
+
+class Model(nn.Module):
+    @torch.no_grad()
+    def forward(self, x):
+        y = x + 1
+        return y
+
+    @classmethod
+    def of(cls, x):
+        return cls()(x)
+
+    @staticmethod
+    def plain(x):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("function", "lines"),
+    [
+        (Model(), [2, 3, 4]),
+        (Model().forward, [2, 3, 4]),
+        (Model.of, [2, 3]),
+        (Model.plain, [2, 3]),
+        (functools.partial(Model().forward), [2, 3, 4]),
+        (functools.cache(functools.partial(Model.plain)), [2, 3]),
+    ],
+)
+def test_methods_and_what_is_made_of_functions(function, lines):
+    recording = record(function, torch.ones(1))
+    assert recording.ended == "returned", recording.message
+    assert [step.line for step in recording.steps] == lines
+
+
+def test_a_function_that_its_decorator_calls_twice_is_shown_once():
+    @twice
+    def work(x):
+        y = x + 1
+        return y
+
+    recording = record(work, 1)
+    assert [step.line for step in recording.steps] == [2, 3, 4] and recording.value == 4
+    assert recording.steps[-1].returned == "2"
+    assert recording.message == (
+        "It returned 2. Its decorator made of it: 4. Its decorator called it 2 times; "
+        "this is the first."
+    )
+
+
+def test_a_function_that_its_decorator_does_not_call_says_so():
+    @functools.cache
+    def work(x):
+        return x + 1
+
+    assert [step.line for step in record(work, 1).steps] == [2, 3]
+    recording = record(work, 1)
+    assert [step.line for step in recording.steps] == [2] and recording.value == 2
+    assert recording.message == (
+        "It returned 2. None of its lines ran here: a decorator keeps results or compiled it."
+    )
+    json.dumps(payload(recording))
+
+
+def test_an_exception_that_a_decorator_catches():
+    def forgiving(function):
+        @functools.wraps(function)
+        def wrapper(*args):
+            with contextlib.suppress(ZeroDivisionError):
+                return function(*args)
+            return 0
+
+        return wrapper
+
+    @forgiving
+    def work(x):
+        return 1 / x
+
+    recording = record(work, 0)
+    assert recording.steps[-1].raised == "ZeroDivisionError: division by zero"
+    assert recording.message == (
+        "It raised ZeroDivisionError: division by zero. Its decorator made of it: 0."
+    )
+
+
+def test_arguments_that_do_not_fit_a_decorated_function():
+    recording = record(decorated)
+    assert recording.ended == "raised" and recording.steps[0].line == 3
+
+
+def test_a_source_that_cannot_stand_alone_says_what_to_do():
+    class A:
+        def method(self):
+            return """
+to the left
+"""
+
+    with pytest.raises(OSError, match="define it in a cell or a file"):
+        record(A().method)
 
 
 def test_a_function_without_source_says_what_to_do():
@@ -408,7 +559,15 @@ def test_an_exception_that_is_caught_is_told_where_it_was_raised():
     assert raised == {4: "ValueError: invalid literal for int() with base 10: 'x'"}
 
 
-@pytest.mark.parametrize("error", [SystemExit, RecursionError, StopIteration])
+def test_leaving_python_is_an_exception_like_any_other():
+    def work():
+        exit()
+
+    recording = record(work)
+    assert recording.ended == "raised" and "exit() would end Python" in recording.message
+
+
+@pytest.mark.parametrize("error", [SystemExit, RecursionError, StopIteration, KeyboardInterrupt])
 def test_any_exception_is_kept(error):
     def work():
         raise error
@@ -419,7 +578,7 @@ def test_any_exception_is_kept(error):
 
 def test_the_stop_button_is_passed_on():
     def work():
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
         record(work)
