@@ -5,24 +5,35 @@ from __future__ import annotations
 import dis
 import inspect
 import linecache
-import random
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, FunctionType
 
-import numpy as np
 import torch
 
-from courseware.limits import Bounded, Stopped, call_within
+from courseware.exercises.session import settings_kept
+from courseware.limits import Bounded, Stopped, Watch
 
 QUIET = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}
 MESSAGE = 600  # characters of an exception's message that are shown
+OWN = 30.0  # seconds for what a check does itself on one family: two, on a busy machine
 
 
 class Unsolved(Exception):
     """The function says itself that it is still to be written: it raised NotImplementedError."""
+
+
+class Mistake(Exception):
+    """A recognised mistake by its id in the exercise's file, and what was seen of it here.
+
+    Without an id it is one that nobody thought of.
+    """
+
+    def __init__(self, ident: str, seen: str = "") -> None:
+        super().__init__(ident, seen)
+        self.ident, self.seen = ident, seen
 
 
 @dataclass
@@ -42,7 +53,13 @@ class LearnerError(Exception):
 def code_of(function: Callable) -> CodeType | None:
     """The Python code behind a callable; None where there is none."""
     function = inspect.unwrap(getattr(function, "func", function))
-    return getattr(function, "__code__", None)
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
+
+
+def names_of(function: Callable) -> dict:
+    """The global names of a function; empty for another callable."""
+    return inspect.unwrap(function).__globals__ if isinstance(function, FunctionType) else {}
 
 
 def is_blank(function: Callable) -> bool:
@@ -67,7 +84,9 @@ class Attempt:
     def __init__(self, function: Callable, seconds: float) -> None:
         self.printed, self.calls = Bounded(), 0
         self.grad_mode_left_off = False  # by the last call
-        self._function, self._code, self._left = function, code_of(function), seconds
+        self.reading = False  # rather than running: what was under way when the time was up
+        self._function, self._left = function, seconds
+        self._watch: Watch | None = None
 
     def __call__(self, *arguments, blame: Callable | None = None):
         """What the function returns for ``arguments``.
@@ -86,62 +105,88 @@ class Attempt:
     def run(self, work: Callable, blame: Callable | None = None):
         """The same for other code that may run the learner's, such as a forward pass."""
         torch.default_generator.manual_seed(0)
-        torch.set_grad_enabled(True)
+        with settings_kept():
+            torch.set_grad_enabled(True)
+            try:
+                self.reading = False
+                value = self.read(work, blame)
+                self.reading = True
+                return value
+            finally:
+                self.grad_mode_left_off = not torch.is_grad_enabled()
+
+    def read(self, work: Callable, blame: Callable | None = None):
+        """The same for code that looks at what the learner's gave, which may be of any kind:
+        without an end, or with a ``__len__`` of its own."""
         start = time.perf_counter()
         try:
-            with redirect_stdout(self.printed), redirect_stderr(self.printed):
-                return call_within(max(self._left, 0.01), work)
-        except (Stopped, KeyboardInterrupt):
+            watch = self._watch or Watch()
+            return watch.call_within(max(self._left, 0.01), work)
+        except (Stopped, KeyboardInterrupt, Mistake):
             raise
         except BaseException as error:  # exit() raises SystemExit, and is no reason to leave
             raise self._told(error, blame) from None
         finally:
             self._left -= time.perf_counter() - start
-            self.grad_mode_left_off = not torch.is_grad_enabled()
-            torch.set_grad_enabled(True)
+
+    def watch(self, work: Callable):
+        """Do a piece of the check, in which the learner's code may run where nobody thinks of it.
+
+        Its output is caught. It may take `OWN` seconds besides those of the learner's calls.
+
+        Raises
+        ------
+        Mistake : whatever went wrong, unless it is one of the following
+        LearnerError, Stopped, Unsolved
+        """
+
+        def foreseen():
+            try:
+                return work()
+            except (Stopped, KeyboardInterrupt, Mistake, LearnerError, Unsolved):
+                raise
+            except BaseException as error:
+                told = f"afterwards it cannot be used: {_kind_and_message(error)}"
+                raise Mistake("", told) from None
+
+        self._watch = Watch()
+        try:
+            with redirect_stdout(self.printed), redirect_stderr(self.printed):
+                return self._watch.call_within(OWN, foreseen)
+        finally:
+            self._watch = None
 
     def _told(self, error: BaseException, blame: Callable | None) -> Exception:
-        raised_as_unsolved = self._code and "NotImplementedError" in self._code.co_names
+        code = code_of(self._function)
+        raised_as_unsolved = code and "NotImplementedError" in code.co_names
         if isinstance(error, NotImplementedError) and raised_as_unsolved:
             return Unsolved()
-        line, text = self._place(error)
+        line, text = _place(error, code)
         mistake = blame(error) if blame else None
         return LearnerError(type(error).__name__, _message(error), line, text, mistake)
 
-    def _place(self, error: BaseException) -> tuple[int, str]:
-        """The last line that ran in the learner's cell. A cell has a file name of its own."""
-        line, text, trace = 0, "", error.__traceback__
-        while trace is not None:
-            name = trace.tb_frame.f_code.co_filename
-            if self._code and name == self._code.co_filename:
-                line = trace.tb_lineno
-                text = linecache.getline(name, line).strip()
-            trace = trace.tb_next
-        return line, text
+
+def _place(error: BaseException, code: CodeType | None) -> tuple[int, str]:
+    """The last line that ran in the learner's cell. A cell has a file name of its own."""
+    line, text, trace = 0, "", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if code and name == code.co_filename:
+            line = trace.tb_lineno
+            text = linecache.getline(name, line).strip()
+        trace = trace.tb_next
+    return line, text
 
 
 def _message(error: BaseException) -> str:
     try:
         message = str(error)
-    except Exception:  # a class of the learner's whose __str__ fails
+    except (Stopped, KeyboardInterrupt):
+        raise
+    except BaseException:  # a class of the learner's whose __str__ fails
         return ""
     return message if len(message) <= MESSAGE else message[:MESSAGE] + " …"
 
 
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Random numbers, gradient mode and default dtype afterwards as before; the CPU as device."""
-    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    elsewhere = torch.get_default_device().type != "cpu"
-    states = random.getstate(), np.random.get_state(), torch.get_default_dtype()
-    enabled = torch.is_grad_enabled()
-    try:
-        with torch.random.fork_rng(gpus), torch.device("cpu") if elsewhere else nullcontext():
-            torch.set_grad_enabled(True)
-            torch.set_default_dtype(torch.float32)
-            yield
-    finally:
-        torch.set_grad_enabled(enabled)
-        torch.set_default_dtype(states[2])
-        np.random.set_state(states[1])
-        random.setstate(states[0])
+def _kind_and_message(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_message(error)}".removesuffix(": ")

@@ -6,7 +6,14 @@ import inspect
 from collections.abc import Callable
 
 from courseware.bank.exercises import Exercise
-from courseware.exercises.attempt import Attempt, LearnerError, Unsolved, is_blank, undisturbed
+from courseware.exercises.attempt import (
+    Attempt,
+    LearnerError,
+    Mistake,
+    Unsolved,
+    is_blank,
+    names_of,
+)
 from courseware.exercises.on_adapters import ADD_LOW_RANK
 from courseware.exercises.on_batchnorm import SET_TRAIN_MODE
 from courseware.exercises.on_evaluation import EVALUATE
@@ -20,7 +27,8 @@ from courseware.exercises.on_statistics import CHOOSE_AND_REPORT, PAIRED_INTERVA
 from courseware.exercises.on_training import FREEZE_STAGE, PREPARE
 from courseware.exercises.on_unfreezing import GRADUAL_UNFREEZE
 from courseware.exercises.report import Report, Row
-from courseware.exercises.trial import Mistake, Trial
+from courseware.exercises.session import undisturbed
+from courseware.exercises.trial import Trial
 from courseware.limits import Stopped
 
 SECONDS = 20.0
@@ -49,16 +57,27 @@ def examine(exercise: Exercise, function: Callable, seconds: float = SECONDS) ->
     An exception in the learner's code, or the end of the time, ends the trial. Any other mistake
     ends it for its family only. Of several mistakes the one is told that the exercise lists first.
     """
-    said = _cannot_be_called(exercise, function)
-    if said:
-        return Report(exercise.name, "error", said=said)
-    if is_blank(function):
-        return Report(exercise.name, "your turn")
-    run = _Run(TRIALS[exercise.name], Attempt(function, seconds))
-    report = run.report(exercise)
+    attempt = Attempt(function, seconds)
+    with undisturbed(names_of(function)):
+        try:
+            report = attempt.watch(lambda: _before_any_call(exercise, function))
+        except (Mistake, Stopped):
+            said = f"Give check a function made with def; this is a {type(function).__name__}."
+            report = Report(exercise.name, "error", said=said)
+        report = report or _Run(TRIALS[exercise.name], attempt).report(exercise)
     if report.status == "stopped":
-        report.said = f"It was still running after {seconds:g} s. Does each of its loops end?"
+        what = (
+            "What it returned was still being read" if attempt.reading else "It was still running"
+        )
+        report.said = f"{what} after {seconds:g} s. Does each of its loops end?"
     return report
+
+
+def _before_any_call(exercise: Exercise, function: Callable) -> Report | None:
+    """What is to be said without calling the function, if anything is."""
+    if said := _cannot_be_called(exercise, function):
+        return Report(exercise.name, "error", said=said)
+    return Report(exercise.name, "your turn") if is_blank(function) else None
 
 
 def _cannot_be_called(exercise: Exercise, function: Callable) -> str:
@@ -89,17 +108,20 @@ class _Run:
         self.error: LearnerError | None = None
         self.rows: list[Row] = []
         self.found: list[tuple[str, Mistake]] = []
-        with undisturbed():
-            for family in trial.families:
-                self._family(family)
+        for family in trial.families:
+            self._family(family)
 
     def _family(self, family: str) -> None:
         marks = ["–"] * len(self.trial.aspects)
+
+        def examine() -> None:
+            for number, _ in enumerate(self.trial.examine(self.attempt, family)):
+                marks[number] = "✔"
+
         if self.status in ("solved", "not yet"):
             try:
-                for number, _ in enumerate(self.trial.examine(self.attempt, family)):
-                    marks[number] = "✔"
-            except Exception as error:
+                self.attempt.watch(examine)
+            except (Unsolved, Mistake, LearnerError) as error:
                 marks[marks.index("–")] = "✘"
                 self._failed(family, error)
             except Stopped:
@@ -107,19 +129,16 @@ class _Run:
                 self.status = "stopped"
         self.rows.append(Row(family, tuple(marks)))
 
-    def _failed(self, family: str, error: Exception) -> None:
+    def _failed(self, family: str, error: Unsolved | Mistake | LearnerError) -> None:
         if isinstance(error, Unsolved):
             self.status = "your turn"
             return
-        if not isinstance(error, Mistake | LearnerError):
-            # The network came back in a state that nobody thought of.
-            told = f"{family}: afterwards it cannot be used: {type(error).__name__}: {error}"
-            self.seen = self.seen or told
-            error = Mistake("")
         if isinstance(error, LearnerError):
             if not self.found:  # after a mistake it may be no more than its consequence
                 self.status, self.error = "error", error
             error = Mistake(error.mistake or "")
+        if not error.ident and error.seen:
+            self.seen = self.seen or f"{family}: {error.seen}"
         if self.status == "solved":
             self.status = "not yet"
         self.found.append((family, error))

@@ -8,21 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from courseware.exercises.attempt import Attempt, LearnerError
+from courseware.exercises.attempt import Attempt, LearnerError, Mistake
 
 # What torchvision's families call their parts.
 PARTS = frozenset(
     "conv1 bn1 layer1 layer2 layer3 layer4 avgpool fc features classifier heads head encoder "
     "conv_proj stem trunk_output conv5".split()
 )
-
-
-class Mistake(Exception):
-    """A recognised mistake by its id in the exercise's file, and what was seen of it here."""
-
-    def __init__(self, ident: str, seen: str = "") -> None:
-        super().__init__(ident, seen)
-        self.ident, self.seen = ident, seen
 
 
 @dataclass(frozen=True)
