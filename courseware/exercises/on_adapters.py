@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from courseware.exercises.attempt import Attempt
-from courseware.exercises.trial import Trial, forward, need
+from courseware.exercises.trial import Trial, forward, need, shape_of
 
 RANK = 4
 # Inputs and outputs of the layer, the shape in front of them, dtype, and whether it has a bias.
@@ -49,9 +49,8 @@ def _add_low_rank(attempt: Attempt, name: str) -> Iterator[None]:
     need(not odd, "other-dtype", f"The layer is {right.dtype}, and there is {odd}.")
     inputs = case.inputs.clone().requires_grad_(True)
     given = forward(attempt, module, inputs, "does-not-fit")
-    shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-    need(shape == tuple(right.shape), "does-not-fit",
-         f"It gives {shape} where the layer gave {tuple(right.shape)}.")  # fmt: skip
+    told = f"It gives {shape_of(given)} where the layer gave {shape_of(right)}."
+    need(shape_of(given) == shape_of(right), "does-not-fit", told)
     need(all(torch.equal(p, value) for p, value in case.tensors), "weights-changed")
     off = (given.detach() - right).abs().max().item()
     need(off < 1e-5, "starts-elsewhere", f"It is off by up to {off:.2g}.")

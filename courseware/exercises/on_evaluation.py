@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from course_utils.surgery import freeze_backbone, set_train_mode, snapshot
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import VIT, Spy, experienced, noise
-from courseware.exercises.trial import Mistake, Trial, listed, moved, need
+from courseware.exercises.trial import Mistake, Trial, apart, listed, moved, need, shown
 
 # How many images each batch has, and how many of them are answered rightly.
 SIZES, RIGHT = (5, 5, 2), (1, 2, 2)
@@ -35,7 +35,7 @@ def _evaluate(attempt: Attempt, case: str) -> Iterator[None]:
     need(not any(spy.recorded), "gradient-recorded")
     need(not attempt.grad_mode_left_off, "grad-mode-left-off")
     yield
-    _need_share(given, across)
+    _need_share(attempt.read(lambda: _number(given)), across)
     yield
     other = {n: m.training for n, m in model.named_modules() if m.training != modes[n]}
     asleep = [name or "the model itself" for name, training in other.items() if not training]
@@ -74,15 +74,19 @@ def _blame(error: BaseException) -> str | None:
     return "wrong-axis" if "size of tensor" in str(error) else None
 
 
-def _need_share(given, across: int) -> None:
-    """It is the number of right answers over the number of examples."""
+def _number(given) -> float:
     try:
-        share = float(given)
+        return float(given)
     except (TypeError, ValueError, RuntimeError):
-        raise Mistake("no-number", f"It returned {given!r:.80}.") from None
+        raise Mistake("no-number", f"It returned {shown(given)}.") from None
+
+
+def _need_share(share: float, across: int) -> None:
+    """It is the number of right answers over the number of examples."""
     total, right = sum(SIZES), sum(RIGHT)
     shares = [r / size for r, size in zip(RIGHT, SIZES, strict=True)]
-    seen = f"It says {share:.4g}; {right} of {total} are right, which is {right / total:.4g}."
+    says, is_so = apart([share], [right / total])
+    seen = f"It says {says}; {right} of {total} are right, which is {is_so}."
     wrong = {
         "batch-means-averaged": [sum(shares) / len(shares)],
         "one-batch-only": shares,

@@ -10,7 +10,7 @@ from torch import nn
 from course_utils.surgery import find_head, snapshot
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import CONVNEXT, VIT, Spy, experienced, noise
-from courseware.exercises.trial import Trial, goes_by_name, listed, moved, need
+from courseware.exercises.trial import Trial, goes_by_name, listed, moved, need, shape_of
 
 # In MobileNetV3 a linear layer stands between the pooling and the head.
 FAMILIES = ("resnet18", "mobilenet_v3_small", "densenet121", VIT, CONVNEXT)
@@ -26,7 +26,7 @@ def _extract_features(attempt: Attempt, family: str) -> Iterator[None]:
     before, hooks, flags = snapshot(model), _hooks(model), _flags(model)
     given = attempt(model, batches[0].clone(), blame=goes_by_name("parts-by-name"))
     grad_mode_left_off = attempt.grad_mode_left_off
-    _need_matrix(given)
+    attempt.read(lambda: _need_matrix(given))
     drifted = moved(model, before)
     need(not drifted, "statistics-drift", f"What moved: {listed(drifted)}.")
     _need_vectors(given, vectors[0], head.out_features)
@@ -60,7 +60,7 @@ def _need_matrix(given) -> None:
     need(given is not None, "nothing-returned")
     need(not isinstance(given, list | tuple), "inputs-tuple", said)
     need(isinstance(given, torch.Tensor) and given.dtype == torch.float32, "no-tensor", said)
-    shape = f"Its shape is {tuple(given.shape)}, for {IMAGES} images."
+    shape = f"Its shape is {shape_of(given)}, for {IMAGES} images."
     need(given.ndim == 2 and len(given) == IMAGES, "not-flat", shape)
 
 

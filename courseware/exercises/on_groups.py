@@ -14,7 +14,15 @@ from torch import nn
 from course_utils.surgery import find_head
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import CONVNEXT, VIT, build
-from courseware.exercises.trial import Mistake, Trial, attribute_set, goes_by_name, listed, need
+from courseware.exercises.trial import (
+    Mistake,
+    Trial,
+    apart,
+    attribute_set,
+    goes_by_name,
+    listed,
+    need,
+)
 
 BACKBONE_LR, HEAD_LR = 2e-4, 3e-3
 HALF, NO_BIAS = ", half of it frozen", " whose head has no bias"
@@ -31,7 +39,7 @@ def _param_groups(attempt: Attempt, family: str) -> Iterator[None]:
     given = attempt(model, BACKBONE_LR, HEAD_LR, blame=_blame_groups)
     need(not attribute_set(model), "attribute-only")
     need(flags == [p.requires_grad for p in model.parameters()], "flags-changed")
-    _need_two_groups(given)
+    given = attempt.read(lambda: _two_groups(given))
     yield
     names = {id(p): name for name, p in model.named_parameters()}
     held = [[names.get(id(p), "") for p in group["params"]] for group in given]
@@ -63,8 +71,8 @@ def _blame_groups(error: BaseException) -> str | None:
     return "compared-by-value" if compared else goes_by_name("parts-by-name")(error)
 
 
-def _need_two_groups(given) -> None:
-    """Two dictionaries of a list of tensors and a rate."""
+def _two_groups(given) -> list[dict]:
+    """Two dictionaries of a list of tensors and a rate, and nothing else."""
     need(given is not None, "nothing-returned")
     is_list = isinstance(given, list | tuple)
     right = is_list and len(given) == 2 and all(isinstance(group, dict) for group in given)
@@ -78,6 +86,7 @@ def _need_two_groups(given) -> None:
         need(isinstance(params, list | tuple), "no-tensors", kind)
         need(all(isinstance(p, torch.Tensor) for p in params), "no-tensors",
              f"Found a {next((type(p).__name__ for p in params), '')}.")  # fmt: skip
+    return [{"params": list(group["params"]), "lr": float(group["lr"])} for group in given]
 
 
 def _need_placed(model: nn.Module, held: list[list[str]], rates: list[float]) -> None:
@@ -95,12 +104,12 @@ def _need_placed(model: nn.Module, held: list[list[str]], rates: list[float]) ->
     swapped = set(held[by_content[1]]) == set(head)  # then only the rates can be wrong
     of_head = (by_content if swapped else by_rate)[1]
     _need_no_backbone(model, [name for name in held[of_head] if name not in head])
-    apart = [name for name in head if name not in held[of_head]]
-    need(not apart, "head-in-backbone", f"What is in the other group: {listed(apart)}.")
-    given = float(rates[1 - of_head]), float(rates[of_head])
-    seen = f"The backbone got {given[0]:g}, the head {given[1]:g}."
-    need(not _near(given, (HEAD_LR, BACKBONE_LR)), "rates-swapped", seen)
-    need(_near(given, (BACKBONE_LR, HEAD_LR)), "other-rates", seen)
+    elsewhere = [name for name in head if name not in held[of_head]]
+    need(not elsewhere, "head-in-backbone", f"What is in the other group: {listed(elsewhere)}.")
+    given, right = (rates[1 - of_head], rates[of_head]), (BACKBONE_LR, HEAD_LR)
+    seen = "Backbone and head got the rates {}; they should be {}.".format(*apart(given, right))
+    need(not _near(given, right[::-1]), "rates-swapped", seen)
+    need(_near(given, right), "other-rates", seen)
 
 
 def _need_no_backbone(model: nn.Module, extra: list[str]) -> None:

@@ -11,7 +11,15 @@ from torch import nn
 from course_utils.anatomy import Head, find_head
 from courseware.exercises.attempt import Attempt
 from courseware.exercises.networks import CONVNEXT, VIT, build, noise
-from courseware.exercises.trial import Trial, forward, goes_by_name, listed, moved, need
+from courseware.exercises.trial import (
+    Trial,
+    forward,
+    goes_by_name,
+    listed,
+    moved,
+    need,
+    shape_of,
+)
 
 CLASSES = 5
 DOUBLE, META, NO_BIAS = "in double precision", "on the meta device", "whose head has no bias"
@@ -94,7 +102,8 @@ def _replace_head(attempt: Attempt, family: str) -> Iterator[None]:
     device, dtype = case.head.module.weight.device, case.head.module.weight.dtype
     images = noise(2, seed=1, dtype=dtype).to(device)
     logits = forward(attempt, case.model, images, "does-not-fit")
-    need(logits.shape == (2, CLASSES), "other-count", f"It gives {logits.shape[-1]} logits.")
+    given, right = shape_of(logits), str((2, CLASSES))
+    need(given == right, "other-count", f"It gives {given} for two images, in place of {right}.")
     yield
     rest = {n: value for n, value in case.values.items() if not n.startswith(f"{case.head.name}.")}
     differ = moved(case.model, rest)
@@ -141,7 +150,7 @@ def _need_kind(case: Case) -> None:
     old = case.head.module.weight
     for name, p in case.new.items():
         need(p.dtype == old.dtype, "other-dtype", f"{name} is {p.dtype}, the network {old.dtype}.")
-        seen = f"{name} is on {p.device.type}, the network on {old.device.type}."
+        seen = f"{name} is on {p.device}, the network on {old.device}."
         need(p.device == old.device, "other-device", seen)
     layers = [m for m in case.at_head.modules() if isinstance(m, nn.Linear)]
     if layers:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from numbers import Real
 
+import numpy as np
 import torch
 from scipy import stats
 from torch import Tensor
 
 from courseware.exercises.attempt import Attempt
-from courseware.exercises.trial import Mistake, Trial, need
+from courseware.exercises.trial import Mistake, Trial, apart, need, shown
 
+MOST = 1000  # numbers that are read of what was returned
 TABLES = {
     "7 rates, 3 seeds": (7, 3),
     "8 rates, 5 seeds": (8, 5),
@@ -49,11 +53,11 @@ def _choose_and_report(attempt: Attempt, case: str) -> Iterator[None]:
 
     given = attempt(val.clone(), test.clone(), blame=blame)
     need(given is not None, "nothing-returned")
-    numbers = _numbers(given, "other-numbers")
-    seen = f"It returned {_shown(numbers)}."
+    numbers = attempt.read(lambda: _numbers(given, "other-numbers"))
+    seen = f"It returned {_few(numbers)}."
     if numbers.ndim == 0 or (len(numbers) == 1 and numbers.ndim == 1):
-        scores = torch.as_tensor(given).is_floating_point()
-        need(scores, "index-returned", f"It returned {given}.")
+        whole = all(float(number).is_integer() for number in numbers.flatten())
+        need(not whole, "index-returned", seen)
         raise Mistake("only-the-mean", seen)
     _need_scores(numbers, seen, val, test)
     yield
@@ -76,24 +80,28 @@ def _need_scores(numbers: Tensor, seen: str, val: Tensor, test: Tensor) -> None:
     rows = any(_same(numbers, row) for row in test)
     need(rows, "other-numbers", seen)
     right = test[choices[""]]
-    need(_same(numbers, right), "other-rate", f"{seen} It should be {_shown(right)}.")
+    told = "It returned {}; it should be {}.".format(*apart(numbers.tolist(), right.tolist()))
+    need(_same(numbers, right), "other-rate", told)
 
 
 def _numbers(given, mistake: str) -> Tensor:
     """What was returned, as a tensor of floats."""
     try:
-        if isinstance(given, list | tuple):
-            given = [float(value) for value in given]
+        if isinstance(given, Sequence):
+            given = [float(value) for value in islice(given, MOST + 1)]
+            need(len(given) <= MOST, mistake, f"It returned more than {MOST} numbers.")
+        elif not isinstance(given, Tensor | Real):
+            given = np.asarray(given.__array__())
         return torch.as_tensor(given).detach().to(torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise Mistake(mistake, f"It returned {given!r:.80}.") from None
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        raise Mistake(mistake, f"It returned {shown(given)}.") from None
 
 
 def _same(numbers: Tensor, scores: Tensor) -> bool:
     return numbers.shape == scores.shape and torch.allclose(numbers, scores.double(), atol=1e-5)
 
 
-def _shown(numbers: Tensor) -> str:
+def _few(numbers: Tensor) -> str:
     values = numbers.flatten().tolist()
     more = " …" if len(values) > 4 else ""
     return ", ".join(f"{value:.3f}" for value in values[:4]) + more
@@ -130,12 +138,12 @@ def _paired_interval(attempt: Attempt, case: str) -> Iterator[None]:
     a, b = _scores(case)
     given = attempt(a.clone(), b.clone())
     need(given is not None, "nothing-returned")
-    numbers = _numbers(given, "no-triple")
-    need(numbers.shape == (3,), "no-triple", f"It returned {given!r:.80}.")
+    numbers = attempt.read(lambda: _numbers(given, "no-triple"))
+    need(numbers.shape == (3,), "no-triple", f"It returned {_few(numbers)}.")
     interval = stats.ttest_rel(a.double().numpy(), b.double().numpy()).confidence_interval()
     mean = float((a - b).double().mean())
     right = torch.tensor([mean, interval.low, interval.high], dtype=torch.float64)
-    seen = f"It returned {_shown(numbers)}, and it should be {_shown(right)}."
+    seen = "It returned {}, and it should be {}.".format(*apart(numbers.tolist(), right.tolist()))
     _need_mean(numbers, right, (a - b).double().abs().mean(), seen)
     yield
     _need_half((numbers[2] - numbers[1]) / 2, a.double(), b.double(), seen)

@@ -15,12 +15,14 @@ from courseware.exercises.networks import BOTTLENECK, VIT, build, noise
 from courseware.exercises.trial import (
     Mistake,
     Trial,
+    apart,
     attribute_set,
     forward,
     goes_by_name,
     listed,
     moved,
     need,
+    shape_of,
 )
 
 STAGES = {
@@ -42,16 +44,16 @@ def _prepare(attempt: Attempt, family: str) -> Iterator[None]:
     need(is_optimizer, "no-optimizer", f"It returned a {type(optimizer).__name__}.")
     images, labels = noise(4, seed=1), torch.arange(4) % CLASSES
     logits = forward(attempt, model.eval(), images, "width-by-heart")
-    if logits.shape != (4, CLASSES):
-        seen = f"It gives {logits.shape[-1]} logits."
+    if shape_of(logits) != str((4, CLASSES)):
+        seen = f"It gives {shape_of(logits)} for four images, in place of {(4, CLASSES)}."
         need(model.fc is not old or len(list(model.modules())) > modules, "head-not-replaced", seen)
         need(model.fc is not old, "old-head-still-called", seen)
         raise Mistake("other-count", seen)
     yield
     need(isinstance(optimizer, torch.optim.SGD), "not-sgd", f"It is {type(optimizer).__name__}.")
-    rates = {group["lr"] for group in optimizer.param_groups}
-    shown = ", ".join(f"{rate:g}" for rate in sorted(rates))
-    need(all(math.isclose(rate, 0.1) for rate in rates), "other-rate", f"It is {shown}.")
+    rates = sorted({float(group["lr"]) for group in optimizer.param_groups})
+    told = "It is {}, in place of {}.".format(*apart(rates, [0.1]))
+    need(all(math.isclose(rate, 0.1) for rate in rates), "other-rate", told)
     yield
     _need_right_flags(model)
     yield

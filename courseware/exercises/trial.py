@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import reprlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,35 @@ def some(names: list[str], most: int = 2) -> str:
     """The first names, and how many more there are: ``layer1.bn1, layer1.bn2 and 5 more``."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def shown(value) -> str:
+    """The beginning of a value's own words, also where those would be without an end."""
+    words = reprlib.Repr()
+    words.maxother = words.maxstring = 80
+    return words.repr(value)[:80]
+
+
+def shape_of(value) -> str:
+    """The shape of a tensor; of anything else what it is."""
+    return str(tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def apart(given: Sequence[float], right: Sequence[float]) -> tuple[str, str]:
+    """Two rows of numbers, each with so many digits that one can see where they differ.
+
+    Of long rows of one length only the four numbers from the first difference on.
+    """
+    rows = given, right
+    if max(map(len, rows)) > 4:
+        pairs = enumerate(zip(*rows, strict=False))
+        first = next((place for place, (g, r) in pairs if g != r), 0)
+        rows = [row[first : first + 4] for row in rows]
+    for digits in range(3, 18):
+        texts = tuple(", ".join(f"{value:.{digits}g}" for value in row) for row in rows)
+        if texts[0] != texts[1]:
+            break
+    return texts
 
 
 def moved(model: nn.Module, before: dict[str, torch.Tensor]) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models import ResNet18_Weights
 
 from course_utils.surgery import batchnorm_layers, find_head, set_train_mode
 from courseware.bank.exercises import load_exercises
@@ -22,7 +23,8 @@ each_exercise = pytest.mark.parametrize("name", EXERCISES)
 def define(source, name):
     """The function that a source defines, with what a lesson has imported by then."""
     lesson = {"torch": torch, "nn": nn, "F": F, "copy": copy, "find_head": find_head,
-              "set_train_mode": set_train_mode, "batchnorm_layers": batchnorm_layers}  # fmt: skip
+              "set_train_mode": set_train_mode, "batchnorm_layers": batchnorm_layers,
+              "ResNet18_Weights": ResNet18_Weights}  # fmt: skip
     exec(EXERCISES[name].solution.code, lesson)  # what else stands in the exercise's cell
     exec(compile(source, "<cell>", "exec"), lesson)
     return lesson[name]
@@ -51,12 +53,89 @@ def test_the_lesson_asks_for_it_and_holds_the_same_solution(name):
     assert exercise.section in re.findall(r"^##+ (.+)$", prose, re.MULTILINE)
 
 
+# "It says 0.4; …, which is 0.5." and the like
+SIDE_BY_SIDE = re.compile(
+    r"(?:returned|says|is|gives|values|rates) ([^;]+?)"
+    r"(?:; (?:it|they) should be|, and it should be|, in place of|;.* (?:which is|they go)) (.+)\.$"
+)
+
+
 @pytest.mark.parametrize(("name", "mutant"), MUTANTS, ids=lambda part: getattr(part, "name", part))
 def test_a_wrong_answer_is_rejected_with_its_own_hint(name, mutant):
     report = examine(EXERCISES[name], define(mutant.code, name))
     assert report.mistake == mutant.mistake, repr(report)
     assert report.status in ("not yet", "error")
     assert EXERCISES[name].mistakes[mutant.mistake] in repr(report)
+    assert all(given != right for given, right in SIDE_BY_SIDE.findall(report.seen)), report.seen
+
+
+# Nearly right: what a message sets side by side must not look the same.
+NEARLY = {
+    "top_k": (
+        """
+def top_k(model, weights, image, k=5):
+    prepare = ResNet18_Weights.IMAGENET1K_V1.transforms()
+    best = model.eval()(prepare(image)[None]).detach().softmax(1)[0].topk(k)
+    return [(weights.meta["categories"][i], v) for v, i in zip(*map(torch.Tensor.tolist, best))]
+""",
+        r"regnet_y_400mf wants the shorter side at 232 px, by bilinear interpolation, then the "
+        r"middle 224 px; the values are off by up to \d\.\d\.",
+    ),
+    "evaluate": (
+        """
+right = evaluate
+def evaluate(*arguments):
+    return right(*arguments) + 1e-4
+""",
+        r"It says 0\.4168; 5 of 12 are right, which is 0\.4167\.",
+    ),
+    "param_groups": (
+        """
+right = param_groups
+def param_groups(model, backbone_lr, head_lr):
+    return right(model, backbone_lr * (1 + 1e-7), head_lr)
+""",
+        r"the rates 0\.00020000002, 0\.003; they should be 0\.0002, 0\.003\.",
+    ),
+    "prepare": (
+        """
+right = prepare
+def prepare(model, num_classes):
+    optimizer = right(model, num_classes)
+    optimizer.param_groups[0]["lr"] = 0.1000001
+    return optimizer
+""",
+        r"It is 0\.1000001, in place of 0\.1\.",
+    ),
+    "paired_interval": (
+        """
+right = paired_interval
+def paired_interval(a, b):
+    mean, low, high = right(a, b)
+    return mean, low, low + (high - low) * 1.002
+""",
+        r"It returned (.+), and it should be (.+)\.",
+    ),
+    "replace_head": (
+        """
+right = replace_head
+def replace_head(model, num_classes):
+    right(model, num_classes)
+    model.register_forward_hook(lambda module, inputs, output: output[:, None])
+""",
+        r"It gives \(2, 1, 5\) for two images, in place of \(2, 5\)\.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEARLY)
+def test_a_message_shows_what_differs(name):
+    code, told = NEARLY[name]
+    report = examine(EXERCISES[name], define(code, name))
+    found = re.search(told, report.seen)
+    assert report.status == "not yet" and found, repr(report)
+    if found.groups():
+        assert found[1] != found[2]
 
 
 @each_exercise

@@ -8,6 +8,7 @@ import random
 import re
 import signal
 import threading
+import time
 
 import nbformat
 import numpy as np
@@ -18,7 +19,7 @@ from torch import nn
 
 from course_utils.surgery import find_head
 from courseware.bank.exercises import load_exercises
-from courseware.exercises import check, hint, solution
+from courseware.exercises import attempt, check, hint, solution
 from courseware.exercises import show as api
 from courseware.exercises.report import MIME, STATUSES, Shown
 from courseware.progress.store import Progress
@@ -135,7 +136,10 @@ def test_a_recognised_exception_has_its_hint(progress, shown):
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("exit()", "SystemExit"),
+        ("exit()", "SystemExit: exit() would end Python, and all variables of the notebook"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise KeyboardInterrupt", "Interrupted: your code raised KeyboardInterrupt itself"),
+        ("raise GeneratorExit", "GeneratorExit"),
         ("raise NotImplementedError('that case')", None),
         ("class Odd(Exception):\n        __str__ = None\n    raise Odd", "Odd"),
         ("freeze_backbone(model)", "RecursionError: maximum recursion depth exceeded"),
@@ -273,6 +277,131 @@ def test_the_session_is_as_before(progress, capsys):
     assert torch.get_default_dtype() == torch.float32
     assert torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]
     assert (np.random.get_state()[1] == before[2]).all()
+
+
+def test_what_one_call_leaves_does_not_disturb_the_next(progress, shown):
+    """The check computes what is right between the calls, and must not compute it in bfloat16."""
+    source = load_exercises()["add_low_rank"].solution.code + """
+right = add_low_rank
+
+def add_low_rank(linear, rank):
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.autocast("cpu", torch.bfloat16).__enter__()
+    torch.set_default_dtype(torch.float32)
+    with torch.device("cpu"):
+        return right(linear, rank)
+"""
+    check("add_low_rank", cell(source, "add_low_rank"), progress=progress)
+    assert shown[0].status == "solved", repr(shown[0])
+    assert not torch.is_autocast_enabled("cpu") and torch.ones(1).device.type == "cpu"
+
+
+ODD = """
+import itertools, time
+
+class Odd(list):
+    def __iter__(self):
+        {iter}
+    def __len__(self):
+        {len}
+    def __repr__(self):
+        {repr}
+    def __float__(self):
+        {float}
+
+def {name}(*arguments):
+    return Odd([1.0, 2.0, 3.0])
+"""
+
+
+def odd(name, **methods):
+    """A function that returns a list of which one method is odd."""
+    sound = {"iter": "return list.__iter__(self)", "len": "return list.__len__(self)",
+             "repr": "return list.__repr__(self)", "float": "return 1.0"}  # fmt: skip
+    return cell(ODD.format(name=name, **sound | methods), name)
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("choose_and_report", {"iter": "time.sleep(60)"}),
+        ("choose_and_report", {"iter": "while True: pass"}),
+        ("top_k", {"len": "time.sleep(60)"}),
+        ("top_k", {"iter": "while True: time.sleep(1)"}),
+        ("evaluate", {"float": "time.sleep(60)"}),
+        ("evaluate", {"float": "raise TypeError", "repr": "while True: pass"}),
+        ("param_groups", {"len": "time.sleep(60)"}),
+    ],
+)
+def test_a_returned_value_is_read_no_longer_than_the_code_may_run(name, methods, progress, shown):
+    start = time.monotonic()
+    check(name, odd(name, **methods), seconds=2, progress=progress)
+    assert time.monotonic() - start < 20
+    assert shown[0].head.startswith(
+        f"✘ {name}: stopped. What it returned was still being read after 2 s."
+    ), repr(shown[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "returned", "told"),
+    [
+        ("choose_and_report", "range(10**12)", "It returned more than 1000 numbers."),
+        ("choose_and_report", "itertools.count()", "It returned count(0)."),
+        ("paired_interval", "range(10**12)", "It returned more than 1000 numbers."),
+        ("paired_interval", "type('Endless', (), {'__len__': lambda self: 10**12, "
+                            "'__getitem__': lambda self, n: 1.0})()", "It returned <"),
+        ("top_k", "[('a', 0.5)] * 10**6", "Asked for 3, it returned 1,000,000."),
+        ("evaluate", "range(10**12)", "It returned range(0, 1000000000000)."),
+    ],
+)  # fmt: skip
+def test_what_has_no_end_is_told_as_what_it_is(name, returned, told, progress, shown):
+    check(name, cell(f"import itertools\ndef {name}(*arguments): return {returned}", name),
+          progress=progress)  # fmt: skip
+    assert shown[0].status == "not yet" and told in shown[0].seen, repr(shown[0])
+
+
+@pytest.mark.parametrize(
+    "body", ["return repr(self)", "raise SystemExit", "raise KeyboardInterrupt"]
+)
+def test_words_of_a_value_that_fail_are_the_learner_s_error(body, progress, shown):
+    check("evaluate", odd("evaluate", float="raise TypeError", repr=body), progress=progress)
+    assert shown[0].status in ("error", "not yet"), repr(shown[0])
+
+
+ENDLESS = """
+import itertools
+
+def freeze_backbone(model):
+    kind = type(model)
+    model.__class__ = type("Endless", (kind,), {"named_parameters": lambda *_, **__: loop()})
+
+def loop():
+    for number in itertools.count():
+        yield str(number), nn.Parameter(torch.ones(1))
+"""
+
+
+def test_a_network_that_was_made_endless_is_stopped_too(progress, shown, monkeypatch):
+    monkeypatch.setattr(attempt, "OWN", 5)
+    start = time.monotonic()
+    check("freeze_backbone", cell(ENDLESS), progress=progress)
+    assert shown[0].status == "stopped" and time.monotonic() - start < 30, repr(shown[0])
+
+
+@pytest.mark.parametrize("attribute", ["__signature__", "__wrapped__", "func", "__code__"])
+def test_an_object_whose_attributes_are_odd_is_told_in_a_sentence(attribute, progress, capsys):
+    class Odd:
+        def __call__(self, model): ...
+
+        def __getattr__(self, name):
+            if name == attribute:
+                raise SystemExit
+            raise AttributeError(name)
+
+    check("freeze_backbone", Odd(), progress=progress)
+    said = capsys.readouterr().out
+    assert said.startswith("✘ freeze_backbone: not yet.") or said.startswith("Your turn"), said
 
 
 def test_the_default_device_of_the_session_does_not_matter(progress, shown):
