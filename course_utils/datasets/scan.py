@@ -42,7 +42,7 @@ def subfolders(folder: Path, left_out: dict[str, str]) -> list[str]:
 
 
 def pictures(folder: Path, name: str, left_out: dict[str, str]) -> list[str]:
-    """Regular files in ``folder/name`` and below, as paths inside it, in sorted order."""
+    """Files in ``folder/name`` and below, as paths inside it, in sorted order."""
     return [path.removeprefix(f"{name}/") for path in _walk(folder, name, left_out)]
 
 
@@ -54,10 +54,8 @@ def _walk(folder: Path, inside: str, left_out: dict[str, str]) -> Iterator[str]:
         place = f"{inside}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(folder, place, left_out)
-        elif entry.is_file(follow_symlinks=False):
-            yield place
         else:
-            left_out[place] = "it is no regular file, but a pipe or a device"
+            yield place
 
 
 def _entries(folder: Path, inside: str, left_out: dict[str, str]) -> list[os.DirEntry]:
