@@ -4,6 +4,7 @@ import base64
 import io
 import re
 
+import jupytext
 import nbformat
 import pytest
 from nbconvert import HTMLExporter
@@ -13,7 +14,7 @@ from PIL import Image
 from courseware.bank.questions import load_banks
 from tools.builder import build, notebook, quiz_cells
 from tools.builder.fingerprint import fingerprint
-from tools.builder.lesson import Course, LessonError, read_cells
+from tools.builder.lesson import ROOT, Course, LessonError, read_cells
 from tools.builder.notebook import lesson_notebook, lesson_with_solutions
 from tools.builder.outputs import clean_outputs, nameless_pictures, output_problems, outputs_hash
 
@@ -510,3 +511,20 @@ def test_the_bootstrap_does_nothing_outside_colab():
     before = {}
     exec(compile(code, "bootstrap", "exec"), before)
     assert "pip" not in before
+
+
+def test_a_lesson_is_parsed_once_and_its_cells_are_the_callers_own(tmp_path, monkeypatch):
+    file = tmp_path / "01_copy.py"
+    file.write_text((ROOT / "lessons" / "00_start_here.py").read_text(encoding="utf-8"))
+    first = read_cells(file)
+    monkeypatch.setattr(jupytext, "reads", lambda *_, **__: pytest.fail("parsed again"))
+    source, first[0].source = first[0].source, "changed"
+    assert read_cells(file)[0].source == source
+
+
+def test_a_changed_lesson_is_read_anew(tmp_path):
+    file = tmp_path / "01_copy.py"
+    text = (ROOT / "lessons" / "00_start_here.py").read_text(encoding="utf-8")
+    for word in ("one", "two"):
+        file.write_text(f"{text}\n# %% [markdown]\n# {word}\n", encoding="utf-8")
+        assert read_cells(file)[-1].source == word

@@ -65,17 +65,11 @@ def _reusable(stored, print_of_code: str) -> bool:
 
 def _take_outputs(notebook, stored) -> None:
     # The quiz cells are made anew: there may be more or fewer of them than before.
-    sources = [c for c in stored.cells if c.cell_type == "code" and QUIZ not in tags(c)]
-    targets = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    waiting = iter(sources)
-    for count, target in enumerate(targets, start=1):
+    sources = iter([c for c in stored.cells if c.cell_type == "code" and QUIZ not in tags(c)])
+    for count, target in enumerate(_code(notebook), start=1):
         if QUIZ not in tags(target):
-            target.outputs = [_counted(output, count) for output in next(waiting).outputs]
-            name_pictures(target)
-        target.execution_count = count
-    fill_quiz_cells(notebook)
-    mark = dict(stored.metadata["course"], outputs=outputs_hash(notebook))
-    notebook.metadata["course"] = nbformat.from_dict(mark)
+            target.outputs = [_counted(output, count) for output in next(sources).outputs]
+    _finish(notebook, stored.metadata["course"])
 
 
 def _counted(output, count: int):
@@ -85,16 +79,25 @@ def _counted(output, count: int):
 
 
 def _keep_outputs(notebook, data: str, print_of_code: str) -> None:
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for count, cell in enumerate(code, start=1):
+    for count, cell in enumerate(_code(notebook), start=1):
         cell.outputs = clean_outputs(cell, count)
+    # The kernel wrote its exact version here: it would differ on every machine.
+    notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
+    _finish(notebook, {"data": data, "fingerprint": print_of_code})
+
+
+def _finish(notebook, mark: dict) -> None:
+    """Count the cells, name their pictures, fill in the quizzes, and note what the outputs are."""
+    for count, cell in enumerate(_code(notebook), start=1):
         name_pictures(cell)
         cell.execution_count = count
     fill_quiz_cells(notebook)
-    # The kernel wrote its exact version here: it would differ on every machine.
-    notebook.metadata["language_info"] = nbformat.from_dict({"name": "python"})
-    mark = {"data": data, "fingerprint": print_of_code, "outputs": outputs_hash(notebook)}
-    notebook.metadata["course"] = nbformat.from_dict(mark)
+    whole = dict(mark, outputs=outputs_hash(notebook))
+    notebook.metadata["course"] = nbformat.from_dict(whole)
+
+
+def _code(notebook) -> list:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def read(path: Path):

@@ -7,6 +7,8 @@ What each tag means is told in CONTRIBUTING.md.
 from __future__ import annotations
 
 import ast
+import copy
+import functools
 import re
 import tomllib
 from dataclasses import dataclass
@@ -71,19 +73,24 @@ def quiz_call(cell) -> ast.Call:
 
 
 def read_cells(path: Path) -> list:
-    """The cells of a lesson as written, solutions and places included.
+    """The cells of a lesson as written, solutions and places included; the caller's to change.
 
     Raises LessonError: a cell breaks one of the format's rules.
     """
-    cells = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent").cells
+    return copy.deepcopy(_parsed(path.name, path.read_text(encoding="utf-8")))
+
+
+@functools.cache  # a build asks several times: for the notebook, for the index of the ways
+def _parsed(name: str, text: str) -> list:
+    cells = jupytext.reads(text, fmt="py:percent").cells
     for number, cell in enumerate(cells, start=1):
         problem = _cell_problem(cell)
         if problem:
             first = (cell.source.strip().splitlines() or ["(empty)"])[0]
-            raise LessonError(f"{path.name}, cell {number} ({first[:60]!r}): {problem}")
+            raise LessonError(f"{name}, cell {number} ({first[:60]!r}): {problem}")
     problem = _lesson_problem(cells)
     if problem:
-        raise LessonError(f"{path.name}: {problem}")
+        raise LessonError(f"{name}: {problem}")
     return cells
 
 
