@@ -7,14 +7,22 @@ JupyterLab's light and dark theme.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
+
+from course_utils.store.messages import show_notice
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9",
-)  # fmt: skip
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+)
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 
 _STYLE = {
@@ -34,9 +42,38 @@ _STYLE = {
 }
 
 
+# Fonts with Chinese, Japanese and Korean letters, as the systems have them.
+_MORE_LETTERS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei")
+
+
 def use_style() -> None:
     """The course's look, for every figure drawn after this call."""
-    plt.rcParams.update(_STYLE)
+    here = set(font_manager.get_font_names())
+    more = [name for name in _MORE_LETTERS if name in here]
+    plt.rcParams.update(_STYLE | {"font.family": ["DejaVu Sans", *more]})
+
+
+def drawable(texts: Iterable[str]) -> list[str]:
+    """Texts of the learner's, such as class names, with □ for letters that no font here has.
+
+    matplotlib would warn of each such letter; one notice says it. Draw them with
+    ``parse_math=False``: a ``$`` in a name is no formula.
+    """
+    texts = [str(text) for text in texts]
+    families = [font_manager.FontProperties(family=[f]) for f in plt.rcParams["font.family"]]
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
+    strange = sorted(
+        letter
+        for letter in set("".join(texts)) - {"\n"}
+        if not any(font.get_char_index(ord(letter)) for font in fonts)
+    )
+    if strange:
+        show_notice(
+            f"No font here has the letters {' '.join(strange[:5])}: they are drawn as □. "
+            "A font such as Noto Sans CJK has them; install it and restart the kernel."
+        )
+    table = str.maketrans({letter: "□" for letter in strange})
+    return [text.translate(table) for text in texts]
 
 
 def panels(count: int = 1, *, figsize: tuple[float, float] = (6.4, 2.8), left: float = 0.5):
@@ -89,9 +126,10 @@ def bars(values: Mapping[str, float], *, errors=None, unit: str = "", ax=None):
     tips = numbers if errors is None else np.maximum(numbers, ends[1])
     for place, number, tip in zip(places, numbers, tips, strict=True):
         written = f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"  # not 1.05e+03
-        ax.annotate(f"{written}{unit}", (tip, place), (5, 0), textcoords="offset points",
-                    va="center")  # fmt: skip
-    ax.set_yticks(places, names)
+        ax.annotate(
+            f"{written}{unit}", (tip, place), (5, 0), textcoords="offset points", va="center"
+        )
+    ax.set_yticks(places, drawable(names), parse_math=False)
     ax.margins(x=0.14)
     return ax
 
@@ -104,8 +142,14 @@ def curve(x: Sequence[float], intervals: Sequence, *, label: str = "", ax=None, 
     ax = ax or plt.subplots(layout="constrained")[1]
     means = [i.mean for i in intervals]
     (drawn,) = ax.plot(x, means, marker="o", markersize=4, label=label or None, **line)
-    ax.fill_between(x, [i.low for i in intervals], [i.high for i in intervals], alpha=0.18,
-                    color=drawn.get_color(), linewidth=0)  # fmt: skip
+    ax.fill_between(
+        x,
+        [i.low for i in intervals],
+        [i.high for i in intervals],
+        alpha=0.18,
+        color=drawn.get_color(),
+        linewidth=0,
+    )
     return ax
 
 
@@ -137,6 +181,7 @@ def image_grid(
     if len(pictures) == 0 or (titles is not None and len(titles) != len(pictures)):
         found = "no titles" if titles is None else f"{len(titles)} titles"
         raise ValueError(f"got {len(pictures)} images and {found}; expected one title an image")
+    titles = None if titles is None else drawable(titles)
     rows, gap = -(-len(pictures) // columns), 0.03
     lines = 1 + max(title.count("\n") for title in titles) if titles else 0
     # The unit is a cell's width; a line of 8 points takes 0.14 inches.
@@ -147,11 +192,22 @@ def image_grid(
         left, bottom = n % columns, tall * (n // columns + 1)
         top = bottom - picture.shape[-2] / picture.shape[-1]
         grey = picture.ndim == 2
-        ax.imshow(picture if grey else picture.transpose(1, 2, 0), cmap="viridis" if grey else None,
-                  extent=(left + gap, left + 1 - gap, bottom - gap, top + gap))  # fmt: skip
+        ax.imshow(
+            picture if grey else picture.transpose(1, 2, 0),
+            cmap="viridis" if grey else None,
+            extent=(left + gap, left + 1 - gap, bottom - gap, top + gap),
+        )
         if titles is not None:
-            ax.text(left + 0.5, top, titles[n], fontsize=8, ha="center", va="bottom",
-                    color="black" if colours is None else colours[n])  # fmt: skip
+            ax.text(
+                left + 0.5,
+                top,
+                titles[n],
+                fontsize=8,
+                ha="center",
+                va="bottom",
+                parse_math=False,
+                color="black" if colours is None else colours[n],
+            )
     ax.set(xlim=(0, columns), ylim=(tall * rows, 0), aspect="equal", xticks=[], yticks=[])
     ax.axis("off")
     return ax
@@ -166,10 +222,17 @@ def confusion(matrix, classes: Sequence[str], *, ax=None):
     ax.imshow(counts, cmap="Blues")
     for row, column in np.ndindex(*counts.shape):
         light = counts[row, column] > counts.max() / 2
-        ax.text(column, row, counts[row, column], ha="center", va="center",
-                color="white" if light else "black")  # fmt: skip
-    ax.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
-    ax.set_yticks(range(len(classes)), classes)
+        ax.text(
+            column,
+            row,
+            counts[row, column],
+            ha="center",
+            va="center",
+            color="white" if light else "black",
+        )
+    names = drawable(classes)
+    ax.set_xticks(range(len(classes)), names, rotation=30, ha="right", parse_math=False)
+    ax.set_yticks(range(len(classes)), names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true")
     ax.spines[:].set_visible(False)
     return ax
@@ -188,8 +251,12 @@ def reliability(confidence, correct, *, ax=None):
     confidence, correct = np.asarray(confidence), np.asarray(correct, dtype=float)
     groups = np.array_split(np.argsort(confidence), 5)
     ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfectly calibrated")
-    ax.plot([confidence[g].mean() for g in groups], [correct[g].mean() for g in groups],
-            marker="o", label="5 groups of equal size")  # fmt: skip
+    ax.plot(
+        [confidence[g].mean() for g in groups],
+        [correct[g].mean() for g in groups],
+        marker="o",
+        label="5 groups of equal size",
+    )
     ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     ax.legend()
     return ax

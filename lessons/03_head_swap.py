@@ -780,7 +780,8 @@ claim(
 network = get_model(BACKBONE, weights=WEIGHTS).eval()
 name, old = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
 
-one = nn.Conv2d(1, old.out_channels, old.kernel_size, old.stride, old.padding, bias=False)
+one = nn.Conv2d(1, old.out_channels, old.kernel_size, old.stride, old.padding)
+one.bias = old.bias  # None in many networks, for a BatchNorm follows
 with torch.no_grad():
     one.weight.copy_(old.weight.sum(dim=1, keepdim=True))
 name, tuple(old.weight.shape), tuple(one.weight.shape)
