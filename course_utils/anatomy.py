@@ -25,6 +25,7 @@ _PRETRAINED = {
     ConvNeXt: ("LayerNorm2d Flatten",),
     MaxVit: ("AdaptiveAvgPool2d Flatten LayerNorm Linear512 Tanh",),
 }
+_NOT_HEADS = (nn.Module, nn.ModuleList, nn.ModuleDict)  # torch.fx holds things in bare Modules
 # Where families keep their blocks; what comes before them is the stem.
 _BLOCK_PATHS = ("features", "layers", "encoder.layers", "trunk_output", "blocks")
 
@@ -55,8 +56,7 @@ def find_head(model: nn.Module) -> Head:
     """The part that gives the logits: see `Head`.
 
     Its last layer is the `nn.Linear` or `nn.Conv2d` that is defined last, auxiliary heads left
-    aside. In every torchvision classifier that is the one which gives the logits
-    (`tests/test_anatomy.py` checks all families).
+    aside. In every torchvision family that one gives the logits (`tests/core/test_families.py`).
 
     Raises
     ------
@@ -79,11 +79,10 @@ def find_head(model: nn.Module) -> Head:
         )
     name = _whole_head(model, last)
     parent, _, attribute = name.rpartition(".")
-    module = model.get_submodule(name)
+    module, holder = model.get_submodule(name), model.get_submodule(parent)
     layers = list(layers_of(module).values())
     width = getattr(layers[0], "in_features", None) or layers[0].in_channels
-    classes = layers[-1].weight.shape[0]
-    return Head(name, module, model.get_submodule(parent), attribute, width, classes)
+    return Head(name, module, holder, attribute, width, layers[-1].weight.shape[0])
 
 
 def layers_of(module: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
@@ -92,10 +91,8 @@ def layers_of(module: nn.Module) -> dict[str, nn.Linear | nn.Conv2d]:
 
 
 def auxiliary_heads(model: nn.Module) -> dict[str, nn.Module]:
-    """The classifiers half-way up in GoogLeNet and Inception, by path; in others there are none.
-
-    They speak in training mode only, where the model then gives several outputs.
-    """
+    """The classifiers half-way up in GoogLeNet and Inception, by path. They answer in training mode
+    only, beside the head."""
     kinds = GoogLeNetAux | InceptionAux
     return {name: m for name, m in model.named_modules() if isinstance(m, kinds)}
 
@@ -120,10 +117,8 @@ def _ends_in_backbone(model: nn.Module, last: str, behind: list[nn.Module]) -> b
     for _, part, holder in _around(model, last):
         if _pretrained(part, holder) == len(list(part.children())):
             return True  # torchvision's classifier without its last layer
-        listed = type(part) is not nn.Sequential and isinstance(
-            holder, nn.Sequential | nn.ModuleList
-        )
-        if listed and kinds.count(type(part)) > 1:
+        listed = isinstance(holder, nn.Sequential | nn.ModuleList)
+        if listed and type(part) is not nn.Sequential and kinds.count(type(part)) > 1:
             return True  # one block among its like
     return False
 
@@ -153,7 +148,8 @@ def _whole_head(model: nn.Module, last: str) -> str:
                     f"nn.Sequential of their own: {path}[-1] = nn.Sequential(...)"
                 )
             break
-        if not _classifies(part) or _tensors(part) == _tensors(model):
+        wide = any(isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1) for m in part.modules())
+        if wide or type(part) in _NOT_HEADS or _tensors(part) == _tensors(model):
             break
         if _tensors(part) > _tensors(model.get_submodule(whole)):
             whole = path
@@ -162,15 +158,6 @@ def _whole_head(model: nn.Module, last: str) -> str:
 
 def _tensors(module: nn.Module) -> int:
     return len(list(module.parameters()))
-
-
-def _classifies(part: nn.Module) -> bool:
-    """Whether a part looks at vectors only: no attention, and no convolution over neighbours."""
-    if type(part) in (nn.Module, nn.ModuleList, nn.ModuleDict):  # torch.fx makes bare Modules
-        return False
-    kernels = [m.kernel_size for m in part.modules() if isinstance(m, nn.Conv2d)]
-    attends = any(isinstance(m, nn.MultiheadAttention) for m in part.modules())
-    return not attends and all(kernel == (1, 1) for kernel in kernels)
 
 
 def stages(model: nn.Module) -> dict[str, nn.Module]:
@@ -187,19 +174,19 @@ def stages(model: nn.Module) -> dict[str, nn.Module]:
     -------
     dict from dotted path to module
     """
-    head, paths = find_head(model).module, {id(m): name for name, m in model.named_modules()}
-    aside = {id(m) for m in auxiliary_heads(model).values()}
+    head, aside = find_head(model).module, set(auxiliary_heads(model).values())
+    paths = {m: name for name, m in model.named_modules()}
     network = _network(model, head)
-    above = paths[id(network)]
 
     def walk(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         for child in module.children():
-            path = paths[id(child)]
-            opens = _opens(path.removeprefix(above).lstrip("."))
-            if child is not head and (opens or any(m is head for m in child.modules())):
+            if child is head or child in aside:
+                continue
+            path = paths[child].removeprefix(paths[network]).lstrip(".")
+            if _opens(path) or head in set(child.modules()):
                 yield from walk(child)
-            elif child is not head and id(child) not in aside and _tensors(child):
-                yield path, child
+            elif _tensors(child):
+                yield paths[child], child
 
     return dict(walk(network))
 
@@ -213,12 +200,10 @@ def _network(model: nn.Module, head: nn.Module) -> nn.Module:
     own, cut = set(head.parameters()), isinstance(model, fx.GraphModule)
     while True:
         rest = [(name, m) for name, m in model.named_children() if set(m.parameters()) - own]
-        if len(rest) != 1:
-            return model
-        name, child = rest[0]
+        name, child = rest[0] if len(rest) == 1 else ("", head)
         # A half made by `split_at` may hold a single stage, which is not to be opened.
         stage = cut and type(child) is not nn.Module and head not in set(child.modules())
-        if stage or _opens(name) or not list(child.children()):
+        if child is head or stage or _opens(name) or not list(child.children()):
             return model
         model = child
 
@@ -272,10 +257,10 @@ class _Tracer(fx.Tracer):
 
     def __init__(self, parts: dict[str, nn.Module]):
         super().__init__()
-        self.whole = {id(part) for part in parts.values()}
+        self.whole = set(parts.values())
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return id(m) in self.whole or not any(id(inner) in self.whole for inner in m.modules())
+        return m in self.whole or not self.whole & set(m.modules())
 
 
 def _trace(model: nn.Module, parts: dict[str, nn.Module]) -> fx.Graph:

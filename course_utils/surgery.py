@@ -156,20 +156,19 @@ def param_groups(
 
     Source: discriminative fine-tuning, Howard & Ruder 2018, https://arxiv.org/abs/1801.06146
     """
-    groups = [_group("head", find_head(model).module.parameters(), head_lr)]
+    parts = [("head", find_head(model).module.parameters(), head_lr)]
     backbone = [(name, module.parameters()) for name, module in reversed(stages(model).items())]
     # Loose parameters enter before the first stage, so they come after it in this order.
     backbone.append(("loose", loose_parameters(model)))
-    for depth, (name, parameters) in enumerate(backbone):
-        groups.append(_group(name, parameters, backbone_lr * decay**depth))
+    parts += [(*part, backbone_lr * decay**depth) for depth, part in enumerate(backbone)]
+    groups = [
+        {"name": name, "params": [p for p in parameters if p.requires_grad], "lr": lr}
+        for name, parameters, lr in parts
+    ]
     groups = [group for group in groups if group["params"]]
     if not groups:
         raise ValueError("every parameter is frozen: unfreeze what you want to train first")
     return groups
-
-
-def _group(name: str, parameters: Iterable[nn.Parameter], lr: float) -> dict:
-    return {"name": name, "params": [p for p in parameters if p.requires_grad], "lr": lr}
 
 
 def set_train_mode(model: nn.Module) -> None:
@@ -246,18 +245,13 @@ def _shape(state: dict[str, torch.Tensor], name: str):
 def state_table(model: nn.Module) -> pd.DataFrame:
     """One row for each stage and the head: tensors, values, trainable values, and how many
     BatchNorm layers there are and how many of them are in training mode."""
-    parts = {**stages(model), find_head(model).name + " (head)": find_head(model).module}
-    rows = []
-    for name, module in parts.items():
-        counts, norms = count(module), batchnorm_layers(module).values()
-        rows.append(
-            {
-                "part": name,
-                "tensors": counts.tensors,
-                "values": counts.values,
-                "trainable values": counts.trainable_values,
-                "BN layers": len(norms),
-                "BN in train": sum(m.training for m in norms),
-            }
-        )
-    return pd.DataFrame(rows).set_index("part")
+    head = find_head(model)
+    parts = {**stages(model), f"{head.name} (head)": head.module}
+    table = pd.DataFrame(
+        [vars(count(m)) for m in parts.values()], index=pd.Index(parts, name="part")
+    )
+    table = table.drop(columns="trainable_tensors").rename(columns=lambda c: c.replace("_", " "))
+    norms = [list(batchnorm_layers(module).values()) for module in parts.values()]
+    table["BN layers"] = [len(layers) for layers in norms]
+    table["BN in train"] = [sum(layer.training for layer in layers) for layers in norms]
+    return table

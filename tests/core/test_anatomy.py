@@ -186,6 +186,11 @@ def test_a_network_inside_another_module_has_the_same_parts(name, wrap):
     assert [list(map(id, g["params"])) for g in mine] == [list(map(id, g["params"])) for g in its]
 
 
+def test_a_network_behind_a_layer_that_learns_is_no_head():
+    model = nn.Sequential(nn.BatchNorm2d(3), on_meta("resnet18"))
+    assert find_head(model).name == "1.fc"
+
+
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
 def test_flags_and_modes_inside_another_module_are_the_same(wrap):
     inner, alone = on_meta("mobilenet_v2"), on_meta("mobilenet_v2")
@@ -231,7 +236,7 @@ def test_the_halves_are_the_whole(name):
         for stage in (found[1], found[len(found) // 2], found[-1], find_head(model).name):
             prefix, suffix = split_at(model, stage)
             assert torch.equal(suffix(prefix(x)), expected), stage
-    assert find_head(suffix).module is find_head(model).module
+            assert find_head(suffix).module is find_head(model).module, stage
     own = {id(p) for p in model.parameters()}
     assert {id(p) for half in (prefix, suffix) for p in half.parameters()} == own
 
