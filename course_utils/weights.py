@@ -6,7 +6,6 @@
     model = get_model(BACKBONE, weights=WEIGHTS)
 """
 
-import difflib
 import hashlib
 import os
 import re
@@ -49,11 +48,8 @@ def course_weights(name: str) -> WeightsEnum:
     """
     known = list_models(module=torchvision.models)
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=4)
-        raise ValueError(
-            f"torchvision has no classifier {name!r}. "
-            f"{'Did you mean ' + ', '.join(near) + '?' if near else 'See list_models().'}"
-        )
+        told = messages.nearest(name, known) or "See list_models()."
+        raise ValueError(f"torchvision has no classifier {name!r}. {told}")
     choices = get_model_weights(name)
     return getattr(choices, "IMAGENET1K_V1", choices.DEFAULT)
 

@@ -52,7 +52,7 @@ def progress(action: str = "show", file: str = "") -> str:
 
 def show_progress(*arguments: str) -> int:
     """Print `progress`, or why not."""
-    from courseware.bank.questions import BankError
+    from courseware.bank.reading import BankError
     from courseware.progress.records import ProgressError
 
     try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
+
+from course_utils.store.messages import nearest
 
 
 class UnknownLesson(LookupError):
@@ -33,7 +34,7 @@ def find_lesson(asked: str, lessons: list[Path]) -> Path:
 def _message(asked: str, name: str, found: list[str], known: list[str]) -> str:
     """What is wrong with ``asked``, and what there is."""
     topics = {key: stem for stem in known for key in (stem, stem[3:])}
-    near = found or [topics[key] for key in difflib.get_close_matches(name, topics, 4, 0.5)]
-    names = ", ".join(dict.fromkeys(near or known))
-    problem = f"{'Several lessons are' if found else 'There is no lesson'} called {asked!r}."
-    return f"{problem} Did you mean {names}?" if near else f"{problem} There are {names}."
+    if found:
+        return f"Several lessons are called {asked!r}. Did you mean {', '.join(found)}?"
+    told = nearest(name, topics, topics.__getitem__) or f"There are {', '.join(known)}."
+    return f"There is no lesson called {asked!r}. {told}"

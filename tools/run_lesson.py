@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import itertools
 import sys
 import time
 from pathlib import Path
 
+from course_utils.store.messages import nearest
 from courseware.claims import MIME, SIGNS
 from tools.lesson_names import UnknownLesson, find_lesson
 
@@ -34,12 +34,9 @@ def read_parameters(notebook: Path, pairs: list[tuple[str, str]]) -> dict:
     for name, text in pairs:
         if name not in known:
             has = ", ".join(f"{n} ({default})" for n, default in known.items())
-            near = difflib.get_close_matches(name.upper(), known, 1)
-            raise UsageError(
-                f"{notebook.stem} has no parameter {name!r}. "
-                + (f"Did you mean {near[0]}? " if near else "")
-                + (f"It has: {has}." if has else "It has none.")
-            )
+            told = [nearest(name.upper(), known), f"It has: {has}." if has else "It has none."]
+            problem = f"{notebook.stem} has no parameter {name!r}."
+            raise UsageError(" ".join([problem, *filter(None, told)]))
         values[name] = _like(known[name], text, name)
     return values
 

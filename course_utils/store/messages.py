@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tqdm.auto import tqdm
 
@@ -25,6 +26,13 @@ def progress(
         iterable, desc=what, total=total, unit=unit, unit_scale=unit == "B", delay=2, leave=False,
         disable=hidden,
     )  # fmt: skip
+
+
+def nearest(name: object, known: Iterable[str], shown: Callable[[str], str] = str) -> str:
+    """``Did you mean a, b?`` with those of the known names that are like this one, at most four; an
+    empty text where none is. ``shown`` gives the words for a name."""
+    near = difflib.get_close_matches(str(name), known, 4, 0.5)
+    return f"Did you mean {', '.join(dict.fromkeys(map(shown, near)))}?" if near else ""
 
 
 def strip(body: str, colour: str) -> str:

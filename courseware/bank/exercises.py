@@ -10,30 +10,18 @@ import functools
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from course_utils.store.folders import data_dir
-
-Text = Annotated[str, Field(min_length=1)]
-Ident = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-
-
-class ExerciseError(Exception):
-    """An exercise's file that cannot be used: which file, which field or line, and why."""
-
-
-class Part(BaseModel):
-    """A piece of an exercise. A field that the schema does not know is a mistake, not an extra."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from courseware.bank.reading import BankError, read
+from courseware.bank.schema import Ident, Part, Text, Texts, unique
 
 
 class Solution(Part):
     """One right answer: the function as in the lesson, and why it is right, step by step."""
 
     code: Text
-    steps: Annotated[list[Text], Field(min_length=1)]
+    steps: Texts
 
 
 class Mutant(Part):
@@ -85,10 +73,7 @@ class Exercise(Part):
 
     @model_validator(mode="after")
     def _every_mistake_has_its_mutant(self):
-        names = [mutant.name for mutant in self.mutants]
-        double = sorted({name for name in names if names.count(name) > 1})
-        if double:
-            raise ValueError(f"mutants: {double[0]} is there twice")
+        unique([mutant.name for mutant in self.mutants], "mutants")
         made = {mutant.mistake for mutant in self.mutants}
         if made - set(self.mistakes):
             raise ValueError(f"mutants: no text for {sorted(made - set(self.mistakes))}")
@@ -107,32 +92,14 @@ def read_exercise(path: Path) -> Exercise:
 
     Raises
     ------
-    ExerciseError : the file is no YAML (with its line), or a field breaks a rule
+    BankError : see `reading.read`; or it has another name than its file
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ExerciseError(f"{path.name}{line}: {error.problem}") from error
-    try:
-        exercise = Exercise.model_validate(content)
-    except ValidationError as error:
-        raise ExerciseError("\n".join(_told(path, e) for e in error.errors())) from error
+    exercise = read(path, Exercise)
     if exercise.name != path.stem:
-        raise ExerciseError(
+        raise BankError(
             f"{path.name}, field name: it says {exercise.name}, the file's name says {path.stem}"
         )
     return exercise
-
-
-def _told(path: Path, error: dict) -> str:
-    """One pydantic error as file, field, what is wrong, and what was given."""
-    places = (f"[{place}]" if isinstance(place, int) else f".{place}" for place in error["loc"])
-    field = "".join(places).lstrip(".")
-    given = error["input"]
-    shown = f" (given: {given!r:.60})" if isinstance(given, str | int | float) else ""
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{path.name}{', field ' + field if field else ''}: {message}{shown}"
 
 
 @functools.cache
@@ -141,7 +108,7 @@ def load_exercises(folder: Path | None = None) -> dict[str, Exercise]:
 
     Raises
     ------
-    ExerciseError : see `read_exercise`
+    BankError : see `read_exercise`
     """
     paths = sorted((folder or data_dir() / "exercises").glob("*.yaml"))
     exercises = sorted(map(read_exercise, paths), key=lambda exercise: exercise.lesson)

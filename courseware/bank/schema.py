@@ -15,7 +15,8 @@ Ident = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 Texts = Annotated[list[Text], Field(min_length=1)]
 
 
-def _unique(names: list, field: str) -> None:
+def unique(names: list, field: str) -> None:
+    """Raises ValueError where a name of the field is there twice."""
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise ValueError(f"{field}: {double[0]} is there twice")
@@ -111,7 +112,7 @@ class Choice(Common):
 
     @model_validator(mode="after")
     def _options_are_sound(self):
-        _unique([option.id for option in self.options], "options")
+        unique([option.id for option in self.options], "options")
         given = [option.value is not None for option in self.options]
         if any(given) and not all(given):
             raise ValueError("options: give every one a value, or none")
@@ -184,7 +185,7 @@ class Order(Common):
     @model_validator(mode="after")
     def _orders_are_sound(self):
         ids = [step.id for step in self.steps]
-        _unique(ids, "steps")
+        unique(ids, "steps")
         for order in [*self.accept, *(near.order for near in self.near)]:
             if sorted(order) != sorted(ids):
                 raise ValueError(f"accept, near: {order} is not an order of {ids}")
@@ -213,7 +214,7 @@ class Bug(Common):
     @model_validator(mode="after")
     def _lines_are_covered(self):
         listed = sorted(number for option in self.options for number in option.lines)
-        _unique(listed, "options")
+        unique(listed, "options")
         if sum(option.correct for option in self.options) != 1:
             raise ValueError("options: one of them is the bug")
         stripped = [line.strip() for line in self.code.rstrip().splitlines()]
@@ -235,7 +236,7 @@ class Bank(Part):
 
     @model_validator(mode="after")
     def _ids_belong_here(self):
-        _unique([question.id for question in self.questions], "questions")
+        unique([question.id for question in self.questions], "questions")
         for question in self.questions:
             if question.id[:2] != self.lesson[:2]:
                 raise ValueError(f"questions: {question.id} must start with {self.lesson[:2]}-")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
+from course_utils.store.messages import nearest
 from courseware.bank.exercises import Exercise, load_exercises
 from courseware.exercises.examine import SECONDS, examine
 from courseware.exercises.report import Shown, show
@@ -93,6 +93,5 @@ def _find(name: str) -> Exercise:
     exercises = load_exercises()
     if name in exercises:
         return exercises[name]
-    near = difflib.get_close_matches(str(name), exercises, 1, 0.5)
-    told = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(exercises)}."
+    told = nearest(name, exercises) or f"There are: {', '.join(exercises)}."
     raise ValueError(f"no exercise called {name!r}. {told}")

@@ -8,7 +8,8 @@ import sys
 import pytest
 import yaml
 
-from courseware.bank.exercises import ExerciseError, load_exercises, read_exercise
+from courseware.bank.exercises import load_exercises, read_exercise
+from courseware.bank.reading import BankError
 
 SOUND = {
     "name": "add_one",
@@ -76,14 +77,14 @@ def change(path, value):
     ],
 )
 def test_a_mistake_names_file_and_field(write, path, value, told):
-    with pytest.raises(ExerciseError, match=re.escape(told)) as caught:
+    with pytest.raises(BankError, match=re.escape(told)) as caught:
         read_exercise(write(change(path, value)))
     assert str(caught.value).startswith("add_one.yaml")
 
 
 def test_a_file_of_another_name_is_told(write):
     with pytest.raises(
-        ExerciseError, match="field name: it says add_one, the file's name says two"
+        BankError, match="field name: it says add_one, the file's name says two"
     ):
         read_exercise(write(name="two"))
 
@@ -91,15 +92,34 @@ def test_a_file_of_another_name_is_told(write):
 def test_yaml_that_cannot_be_read_names_its_line(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("name: broken\nhints: [one\ntitle: x\n", encoding="utf-8")
-    with pytest.raises(ExerciseError, match=r"^broken.yaml, line 3: "):
+    with pytest.raises(BankError, match=r"^broken.yaml, line 3: "):
+        read_exercise(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("title: One more\n", "title: One more\ntitle: Two more\n", ", line 5: title twice"),
+        ("  other: It", "  too-few: It", ", line 11: too-few twice"),
+        ("title: One more", "? [a, b]\n: One more", ", line 4: found unhashable key"),
+        ("title: One more", "title: One \a more", ": unacceptable character"),
+        ("title: One more", "title: One \xff more", ": byte 64 is not UTF-8"),
+    ],
+)
+def test_what_yaml_would_pass_over_or_choke_on_is_told(write, old, new, told):
+    path = write()
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="latin-1")
+    with pytest.raises(BankError, match=re.escape(path.name + told)):
         read_exercise(path)
 
 
 def test_a_missing_field_and_an_empty_file_are_told(write, tmp_path):
-    with pytest.raises(ExerciseError, match="add_one.yaml, field concept: Field required"):
+    with pytest.raises(BankError, match="add_one.yaml, field concept: Field required"):
         read_exercise(write(lambda content: content.pop("concept")))
     (tmp_path / "empty.yaml").write_text("")
-    with pytest.raises(ExerciseError, match="empty.yaml: Input should be a valid dictionary"):
+    with pytest.raises(BankError, match="empty.yaml: Input should be a valid dictionary"):
         read_exercise(tmp_path / "empty.yaml")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from courseware.bank.questions import BankError, find, load_banks, questions_of, read_bank
+from courseware.bank.questions import find, load_banks, questions_of, read_bank
+from courseware.bank.reading import BankError
 from courseware.quiz.grading import answer_key, grade
 from courseware.quiz.payload import shuffled
 from tools.builder.lesson import QUIZ, ROOT, read_cells, tags
@@ -202,3 +203,9 @@ def test_the_file_is_called_as_its_lesson(tmp_path):
     path = write(tmp_path).rename(tmp_path / "09_other.yaml")
     with pytest.raises(BankError, match="the file's name says 09_other"):
         read_bank(path)
+
+
+@pytest.mark.parametrize("name", ["04-cachin", 4, None])
+def test_a_question_that_there_is_not(name):
+    with pytest.raises(KeyError, match="no question or lesson called .*(Did you mean|Lessons are)"):
+        find(name, load_banks())

@@ -11,7 +11,7 @@ import pytest
 from course_utils import weights
 from course_utils.datasets import photos
 from courseware import cli
-from courseware.bank.questions import BankError
+from courseware.bank.reading import BankError
 from courseware.progress.store import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,8 +51,7 @@ def learner(tmp_path, monkeypatch):
         lesson="04_feature_extraction", title="Feature extraction", questions=[question]
     )
     monkeypatch.setattr("courseware.bank.questions.load_banks", lambda: [bank])
-    exercises = SimpleNamespace(load_exercises=dict)
-    monkeypatch.setitem(sys.modules, "courseware.bank.exercises", exercises)
+    monkeypatch.setattr("courseware.bank.exercises.load_exercises", dict)
     monkeypatch.setenv("COURSE_PROGRESS", str(tmp_path / "progress.json"))
     monkeypatch.chdir(tmp_path)
     return Progress()
@@ -98,11 +97,12 @@ def test_progress_errors_are_sentences(learner, tmp_path, capsys, arguments, tol
     assert (tmp_path / "junk.json").read_text() == "junk"
 
 
-def test_progress_with_a_broken_bank_is_told(learner, monkeypatch, capsys):
+@pytest.mark.parametrize("reader", ["questions.load_banks", "exercises.load_exercises"])
+def test_progress_with_a_broken_bank_is_told(learner, monkeypatch, capsys, reader):
     def broken():
         raise BankError("04_x.yaml, line 7: no YAML")
 
-    monkeypatch.setattr("courseware.bank.questions.load_banks", broken)
+    monkeypatch.setattr(f"courseware.bank.{reader}", broken)
     assert cli.main(["progress"]) == 2
     assert capsys.readouterr().err == "04_x.yaml, line 7: no YAML\n"
 

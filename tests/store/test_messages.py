@@ -31,3 +31,21 @@ def test_notice_is_a_line_in_a_terminal_and_escaped_in_a_page(capsys):
     page = messages.Notice("no <weights> here")._repr_html_()
     assert "no &lt;weights&gt; here" in page
     assert "var(" not in page, "JupyterLab strips such a style from an untrusted notebook"
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "told"),
+    [
+        ("resnet19", ["vgg11", "resnet18"], "Did you mean resnet18?"),
+        ("zzz", ["vgg11", "resnet18"], ""),
+        (18, ["vgg11"], ""),
+    ],
+)
+def test_the_nearest_names(name, known, told):
+    assert messages.nearest(name, known) == told
+    assert messages.nearest(name, dict.fromkeys(known)) == told
+
+
+def test_names_that_mean_the_same_are_told_once():
+    lessons = {"freezing": "02", "freeze": "02", "free": "03"}
+    assert messages.nearest("freez", lessons, lessons.get) == "Did you mean 02, 03?"
