@@ -125,7 +125,7 @@ def _pair(name, value) -> tuple[str, float]:
         isinstance(value, torch.Tensor) and value.numel() == 1
     )
     need(isinstance(name, str) and single, "no-pairs", f"Found {shown((name, value))}.")
-    return str(name), float(value)
+    return str(name), float(torch.as_tensor(value).detach())
 
 
 def _need_right_input(spy: Spy, family: str, weights, image: Image.Image) -> None:
