@@ -14,11 +14,12 @@ import functools
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,13 +141,18 @@ def run_jobs(jobs: list[dict], workers: int, what: str) -> Iterator[dict]:
             return
         # "spawn": a fork of a process that has used OpenMP may hang.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            # Ctrl-C is for this process: the workers inherit that it is ignored.
+            answer = signal.signal(signal.SIGINT, signal.SIG_IGN)
             futures = [pool.submit(train_once, job) for job in jobs]
+            signal.signal(signal.SIGINT, answer)
             try:
                 for future in as_completed(futures):
                     yield future.result()
                     bar.update()
             except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in active_children():
+                    worker.terminate()
+                pool.shutdown(cancel_futures=True)
                 raise
 
 
