@@ -32,8 +32,9 @@ def progress(action: str = "show", file: str = "") -> str:
 
     ``action`` is show, reset, or export or import, which name a ``file``.
 
-    Raises:
-        ProgressError: a file cannot be read or written.
+    Raises
+    ------
+    ProgressError : a file cannot be read or written.
     """
     from courseware.progress import panel
     from courseware.progress.store import Progress

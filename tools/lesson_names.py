@@ -16,8 +16,9 @@ def find_lesson(asked: str, lessons: list[Path]) -> Path:
 
     The beginning of a topic is enough: feature. A number is a lesson's own: 1 is not 10.
 
-    Raises:
-        UnknownLesson: none does, or several do.
+    Raises
+    ------
+    UnknownLesson : none does, or several do.
     """
     known = {path.stem: path for path in lessons}
     name = Path(asked).name.removesuffix(".ipynb").removesuffix(".py").lower().replace("-", "_")

@@ -14,6 +14,7 @@ from pathlib import Path
 from course_utils.store.messages import nearest
 from courseware.claims import MIME, SIGNS
 from tools.lesson_names import UnknownLesson, find_lesson
+from tools.setup.install_errors import sentence
 
 ROOT = Path(__file__).resolve().parent.parent
 FAILED, UNUSABLE, STOPPED = 1, 2, 130  # exit codes
@@ -26,8 +27,9 @@ class UsageError(Exception):
 def read_parameters(notebook: Path, pairs: list[tuple[str, str]]) -> dict:
     """The values for a lesson's ``parameters`` cell, with the types its own values have.
 
-    Raises:
-        UsageError: the cell has no such name, or the value is of another type.
+    Raises
+    ------
+    UsageError : the cell has no such name, or the value is of another type.
     """
     known = _own_parameters(notebook)
     values = {}
@@ -47,7 +49,7 @@ def _own_parameters(notebook: Path) -> dict[str, str]:
 
     try:
         found = papermill.inspect_notebook(_literal(notebook))
-    except ValueError as error:  # nbformat's errors are such
+    except Exception as error:  # what a file that is no notebook raises has no common class
         raise UsageError(
             f"{notebook} cannot be read as a notebook: {str(error)[:200]}\n"
             "What to do: mend it; or move it away, and write it anew with "
@@ -87,8 +89,9 @@ def _value(source: str):
 def new_run(runs: Path, lesson: str) -> Path:
     """A new, empty file ``runs/<lesson>/<time>.ipynb``.
 
-    Raises:
-        UsageError: it cannot be written.
+    Raises
+    ------
+    UsageError : it cannot be written.
     """
     folder, stamp = runs / lesson, time.strftime("%Y%m%d-%H%M%S")
     try:
@@ -115,8 +118,9 @@ def run_lesson(notebook: Path, values: dict, runs: Path) -> int:
     Both files stay when a cell fails or Ctrl-C stops the run. Returns the exit code: 0 when no
     cell failed and no claim is ✘.
 
-    Raises:
-        UsageError: the files cannot be written.
+    Raises
+    ------
+    UsageError : the files cannot be written.
     """
     import nbformat
 
@@ -202,6 +206,9 @@ def main(arguments: list[str]) -> int:
     except (UsageError, UnknownLesson) as error:
         print(error, file=sys.stderr)
         return UNUSABLE
+    except OSError as error:  # such as a full disk, while the notebook is written
+        print(sentence(error), file=sys.stderr)
+        return FAILED
 
 
 if __name__ == "__main__":

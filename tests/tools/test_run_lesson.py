@@ -79,8 +79,9 @@ def test_a_value_of_another_type(house, capsys, value):
     assert "PER_CLASS takes a value like 100 (int)" in capsys.readouterr().err
 
 
-def test_a_notebook_that_is_none(house, capsys):
-    (house / "notebooks/04_feature_extraction.ipynb").write_text("<<<<<<< mine")
+@pytest.mark.parametrize("content", ["<<<<<<< mine", "", "{}", "[]", "null", '{"nbformat": 9}'])
+def test_a_notebook_that_is_none(house, capsys, content):
+    (house / "notebooks/04_feature_extraction.ipynb").write_text(content)
     assert run_lesson.main(["04"]) == 2
     said = capsys.readouterr().err
     assert "04_feature_extraction.ipynb cannot be read" in said and "course.py build 04" in said
@@ -94,6 +95,15 @@ def test_a_file_where_the_results_go(house, capsys, blocking):
     said = capsys.readouterr().err
     assert "results cannot be written" in said and f"rename {house / blocking}" in said
     assert (house / blocking).read_text() == "mine"
+
+
+def test_a_full_disk_is_told(house, monkeypatch, capsys):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("papermill.execute_notebook", full)
+    assert run_lesson.main(["00"]) == 1
+    assert "The system refused it: No space left on device." in capsys.readouterr().err
 
 
 def test_two_runs_in_one_second_are_two_files(tmp_path, monkeypatch):

@@ -65,8 +65,9 @@ def find_place() -> Place:
 def set_up(cpu: bool = False) -> Place:
     """Make the environment ready and return it; quick when there is nothing left to do.
 
-    Raises:
-        SetupError: it cannot be made ready. The message says why, and what to do.
+    Raises
+    ------
+    SetupError : it cannot be made ready. The message says why, and what to do.
     """
     place = find_place()
     is_ready, make_ready = (

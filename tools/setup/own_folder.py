@@ -64,8 +64,9 @@ def refuse_foreign(folder: Path) -> None:
 def claim(folder: Path, wheels: str) -> None:
     """Make ``folder`` ready for a new environment: made, or emptied of one of ours, and marked.
 
-    Raises:
-        SetupError: something else is there.
+    Raises
+    ------
+    SetupError : something else is there.
     """
     refuse_foreign(folder)
     folder.mkdir(exist_ok=True)
