@@ -8,12 +8,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
-from http.client import HTTPException
 from pathlib import Path
 from typing import BinaryIO
 
 import requests
-import urllib3
 from filelock import Timeout
 
 from course_utils.store import files, messages, network
@@ -23,8 +21,6 @@ MOST_SECONDS = 3600  # for one file, whatever arrives
 SLOW_SECONDS, SLOW_BYTES = 20, 50_000  # fewer bytes than these in that time: given up
 SCRATCH = ".fetching-"
 STRAY_SECONDS = 24 * 3600
-# requests wraps most errors in its own, which are OSErrors; a header it cannot read is none.
-TROUBLES = (OSError, ValueError, HTTPException, urllib3.exceptions.HTTPError)
 
 
 class DownloadFailed(Exception):
@@ -123,6 +119,8 @@ class _Transfer(threading.Thread):
         self.error = ""
         self.response: requests.Response | None = None
         self.answered = self.stopped = False
+        # Not `join` and `is_alive`: after an interrupted join Python takes a thread for ended.
+        self.done = threading.Event()
 
     def run(self) -> None:
         try:
@@ -134,8 +132,10 @@ class _Transfer(threading.Thread):
                 with self.path.open("wb") as file:
                     for chunk in self.response.iter_content(2**14):
                         self._take(chunk, file)
-        except (*TROUBLES, DownloadFailed) as error:
+        except Exception as error:  # nobody sees what ends a thread; requests lets many kinds pass
             self.error = one_line(error)
+        finally:
+            self.done.set()
 
     def _take(self, chunk: bytes, file: BinaryIO) -> None:
         self.received += len(chunk)
@@ -150,8 +150,7 @@ class _Transfer(threading.Thread):
         before = 0
         with ExitStack() as stack:
             bar = None
-            while self.is_alive():
-                self.join(0.1)
+            while not self.done.wait(0.1):
                 if bar is None and self.answered:
                     bar = messages.progress(None, self.path.name, total=self.total, unit="B")
                     stack.enter_context(closing(bar))
@@ -162,12 +161,12 @@ class _Transfer(threading.Thread):
                     raise DownloadFailed(f"given up after {now - start:.0f} s")
                 if now - checked > SLOW_SECONDS:
                     arrived, checked, before = self.received - before, now, self.received
-                    if arrived < SLOW_BYTES and self.is_alive():
+                    if arrived < SLOW_BYTES:
                         raise DownloadFailed(f"too slow: {arrived:,} bytes in {SLOW_SECONDS} s")
 
     def stop(self) -> None:
         self.stopped = True
-        if self.is_alive() and self.response is not None:
-            with suppress(AttributeError, *TROUBLES):  # ends a wait for the next bytes
+        if not self.done.is_set() and self.response is not None:
+            with suppress(Exception):  # ends a wait for the next bytes
                 self.response.raw.shutdown()
-            self.join(1)
+            self.done.wait(1)

@@ -274,7 +274,7 @@ def old_sparse(size: int) -> bytes:
         packed(header(LISTED, 20 * 10**9)),
         packed(header(LISTED, 20 * 10**9), bytes(4 * 10**6)),
         packed(header("flower_photos/other.jpg", 20 * 10**9), bytes(4 * 10**6)),
-        packed(header("x", 20 * 10**9, tarfile.XHDTYPE), bytes(4 * 10**6)),
+        packed(header("x", 20 * 10**9, tarfile.XHDTYPE), bytes(60 * 10**6)),
         packed(header("x", 20 * 10**9, tarfile.GNUTYPE_LONGNAME), bytes(4 * 10**6)),
         packed(header("x", 0) * 300),
         packed(header("x", 512, tarfile.GNUTYPE_LONGNAME) + b"y" * 512, bytes(1024)),
@@ -299,6 +299,24 @@ def test_a_hostile_archive_ends_in_a_sentence_and_costs_little(server, cache, co
         tracemalloc.stop()
     assert time.monotonic() - start < 10
     assert left_behind(cache) == set()
+
+
+def test_only_so_many_members_are_looked_at(server, cache, monkeypatch):
+    monkeypatch.setattr(photos, "MOST_MEMBERS", 200)
+    server.content = packed(header("x", 0) * 201, bytes(1024))
+    with pytest.raises(PhotosUnavailable, match="holds more than the photos' archive"):
+        download_photos()
+
+
+def test_a_listed_photo_is_not_read_when_it_is_too_large(server, cache):
+    server.content = packed(header(LISTED, 60 * 2**20), bytes(60 * 2**20 + 1024))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PhotosUnavailable, match="12 of the 12"):
+            download_photos()
+        assert tracemalloc.get_traced_memory()[1] < 20 * 10**6
+    finally:
+        tracemalloc.stop()
 
 
 def test_stop_stops_and_leaves_nothing_behind(server, cache):

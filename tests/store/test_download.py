@@ -108,8 +108,8 @@ def test_stop_stops_at_once(source, tmp_path, manner):
         fetch(source, tmp_path / "file", timeout=20)
     assert time.monotonic() - start < 3
     if manner == "stalls":  # the thread does not wait for more bytes either
-        begun = [thread for thread in set(threading.enumerate()) - before if thread.is_alive()]
-        assert not any(isinstance(thread, module._Transfer) for thread in begun)
+        begun = set(threading.enumerate()) - before
+        assert all(thread.done.is_set() for thread in begun if isinstance(thread, module._Transfer))
 
 
 def test_a_full_disk(source, tmp_path):
