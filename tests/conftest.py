@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import sys
 
 os.environ.setdefault("MPLBACKEND", "agg")  # before matplotlib is imported anywhere
@@ -11,6 +12,10 @@ import pytest
 import torch
 
 from course_utils.images import ImageSet
+
+# A shell that starts pytest in the background has it ignore interrupts; tests of Stop send them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OUTSIDE = ("browser", "lessons")  # whole lessons run in kernels and keep what they decode
 
