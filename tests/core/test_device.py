@@ -13,13 +13,8 @@ from tests.pretend import PretendGPU
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
-    for name in (
-        "COURSE_CACHE_DIR COURSE_DEVICE COURSE_OFFLINE COLAB_RELEASE_TAG BINDER_SERVICE_HOST "
-        "BINDER_LAUNCH_HOST TQDM_DISABLE http_proxy https_proxy all_proxy no_proxy "
-        "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
-    ).split():
-        monkeypatch.delenv(name, raising=False)
+def no_device_asked_for(monkeypatch):
+    monkeypatch.delenv("COURSE_DEVICE", raising=False)
 
 
 def test_pick_device_order(monkeypatch):

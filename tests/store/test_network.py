@@ -10,10 +10,9 @@ from course_utils.store import network
 
 
 @pytest.fixture(autouse=True)
-def plain_environment(monkeypatch):
+def network_without_settings(monkeypatch):
     for name in (
-        "COURSE_CACHE_DIR COURSE_DEVICE COURSE_OFFLINE COLAB_RELEASE_TAG BINDER_SERVICE_HOST "
-        "BINDER_LAUNCH_HOST TQDM_DISABLE http_proxy https_proxy all_proxy no_proxy "
+        "COURSE_OFFLINE http_proxy https_proxy all_proxy no_proxy "
         "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY"
     ).split():
         monkeypatch.delenv(name, raising=False)
