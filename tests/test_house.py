@@ -111,3 +111,9 @@ def test_the_map_in_contributing_names_every_module(package):
     modules += [f"{part.name}/?" for part in parts if (part / "__init__.py").is_file()]
     assert modules
     assert not [name for name in modules if not re.search(rf"`{name}`", page)]
+
+
+def test_no_two_test_files_share_a_name():
+    """pytest imports them by their bare names, and stops at the second."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert len(set(names)) == len(names)

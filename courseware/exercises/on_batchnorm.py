@@ -48,7 +48,8 @@ def _other_norm() -> nn.Module:
     model = build("resnet18", "meta")
     norm = nn.BatchNorm1d(512, device="meta")
     model.fc = nn.Sequential(norm, nn.Dropout(), nn.Linear(512, 5, device="meta"))
-    freeze_backbone(model)
+    model.requires_grad_(False)
+    model.fc[-1].requires_grad_(True)
     return model
 
 

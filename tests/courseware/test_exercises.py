@@ -394,7 +394,7 @@ def set_train_mode(model):
         "one pass with momentum one": """
 def recalibrate_batchnorm(model, images):
     model.eval()
-    norms = [m for m in model.modules() if isinstance(m, BATCHNORMS)]
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     before = [norm.momentum for norm in norms]
     for norm in norms:
         norm.train()
