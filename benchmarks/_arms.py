@@ -101,9 +101,14 @@ def _head_only(model: nn.Module, rate: float, setting: Setting, epochs: int) -> 
     train, val = (embed(model, part) for part in (setting.train, setting.val))
     optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=rate)
     fit(
-        cached_head(model), train, val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
+        cached_head(model),
+        train,
+        val,
+        epochs=epochs,
+        optimizer=optimizer,
+        seed=setting.seed,
         batch_size=BATCH_SIZE,
-    )  # fmt: skip
+    )
 
 
 def _fine_tune(
@@ -114,6 +119,11 @@ def _fine_tune(
     frozen_front = any(not p.requires_grad for p in model.parameters())
     run = fit_cached if frozen_front else fit
     run(
-        model, setting.train, setting.val, epochs=epochs, optimizer=optimizer, seed=setting.seed,
+        model,
+        setting.train,
+        setting.val,
+        epochs=epochs,
+        optimizer=optimizer,
+        seed=setting.seed,
         batch_size=BATCH_SIZE,
-    )  # fmt: skip
+    )

@@ -119,8 +119,13 @@ class Results:
 
     def write(self) -> None:
         def place(row: dict) -> tuple:
-            return (row["seed"], DOMAINS.index(row["domain"]), row["photos"],
-                    NAMES.index(row["strategy"]), row["rate"])  # fmt: skip
+            return (
+                row["seed"],
+                DOMAINS.index(row["domain"]),
+                row["photos"],
+                NAMES.index(row["strategy"]),
+                row["rate"],
+            )
 
         rows = {name: sorted(getattr(self, name), key=place) for name in ("pilot", "runs")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -160,21 +165,39 @@ def pilot_jobs(results: Results, common: dict) -> list[dict]:
     """Every strategy × rate × domain that the pilot has not tried yet."""
     done = {(r["strategy"], r["domain"], r["rate"]) for r in results.pilot}
     return [
-        common | {"strategy": s, "domain": d, "rate": rate, "photos": PILOT_PHOTOS,
-                  "seed": PILOT_SEED, "epochs": EPOCHS[PILOT_PHOTOS], "pilot": True}
-        for d in DOMAINS for s in NAMES for rate in PILOT_RATES[s]
+        common
+        | {
+            "strategy": s,
+            "domain": d,
+            "rate": rate,
+            "photos": PILOT_PHOTOS,
+            "seed": PILOT_SEED,
+            "epochs": EPOCHS[PILOT_PHOTOS],
+            "pilot": True,
+        }
+        for d in DOMAINS
+        for s in NAMES
+        for rate in PILOT_RATES[s]
         if (s, d, rate) not in done
-    ]  # fmt: skip
+    ]
 
 
 def grid_jobs(results: Results, common: dict) -> list[dict]:
     """Every cell of the grid that has not been trained yet, at the rate that the pilot chose."""
     runs = [Run(**row) for row in results.runs]
     return [
-        common | {"strategy": s, "photos": n, "domain": d, "seed": seed, "epochs": EPOCHS[n],
-                  "rate": results.chosen(s, d), "pilot": False}
+        common
+        | {
+            "strategy": s,
+            "photos": n,
+            "domain": d,
+            "seed": seed,
+            "epochs": EPOCHS[n],
+            "rate": results.chosen(s, d),
+            "pilot": False,
+        }
         for s, n, d, seed in missing(runs)
-    ]  # fmt: skip
+    ]
 
 
 def conditions(workers: int, threads: int) -> dict:
@@ -224,8 +247,10 @@ def main(arguments: list[str] | None = None) -> int:
     common = {"size": SIZE, "threads": threads}
     collect(results, pilot_jobs(results, common), options.workers, "pilot")
     collect(results, grid_jobs(results, common), options.workers, "grid")
-    print(f"{options.output.name}: {len(results.runs)} networks, "
-          f"{results.conditions['minutes']:.0f} minutes in all")  # fmt: skip
+    print(
+        f"{options.output.name}: {len(results.runs)} networks, "
+        f"{results.conditions['minutes']:.0f} minutes in all"
+    )
     return 0
 
 

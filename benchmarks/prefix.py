@@ -94,8 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{blocks} blocks: {row}", flush=True)
     settings = {key: value for key, value in vars(options).items() if key != "output"}
     here = machine("python3 course.py bench prefix", "torch", threads=torch.get_num_threads())
-    result = {**here, "model": "mobilenet_v2",
-              **settings, "trainable_blocks": found}  # fmt: skip
+    result = {**here, "model": "mobilenet_v2", **settings, "trainable_blocks": found}
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -49,9 +49,16 @@ def train_head(
     with seeded(device_of(model), seed):
         reset(head)
     fit(
-        model, data, None, epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=seed,
-        optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True), set_mode=set_mode,
-    )  # fmt: skip
+        model,
+        data,
+        None,
+        epochs=epochs,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=seed,
+        optimizer=torch.optim.Adam(head.parameters(), lr=lr, fused=True),
+        set_mode=set_mode,
+    )
 
 
 @torch.no_grad()

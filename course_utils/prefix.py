@@ -256,9 +256,14 @@ def _drops(module: nn.Module) -> bool:
 
 
 def fit_cached(
-    model: nn.Module, train: ImageSet, val: ImageSet, *, stage: str | None = None,
-    limit_mb: float = 1000, **settings,
-) -> History:  # fmt: skip
+    model: nn.Module,
+    train: ImageSet,
+    val: ImageSet,
+    *,
+    stage: str | None = None,
+    limit_mb: float = 1000,
+    **settings,
+) -> History:
     """`fit` with the same ``settings``, on the cache if that gives the same: see `cache_prefix`.
 
     The seconds of the history do not hold the one pass that fills the cache.

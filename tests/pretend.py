@@ -23,12 +23,24 @@ CPU = torch.device("cpu")
 aten = torch.ops.aten
 # These take tensors of two devices: copies, and indexing by positions that are on the CPU.
 COPIES = {aten.copy_.default, aten.copy.default, aten._to_copy.default}
-INDEXING = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default,
-            aten._unsafe_index.Tensor, aten._index_put_impl_.default}  # fmt: skip
+INDEXING = {
+    aten.index.Tensor,
+    aten.index_put_.default,
+    aten.index_put.default,
+    aten._unsafe_index.Tensor,
+    aten._index_put_impl_.default,
+}
 # Their result is a number, or has a size that depends on numbers: Python waits for them.
-READS = {aten._local_scalar_dense.default, aten.nonzero.default, aten.equal.default,
-         aten.masked_select.default, aten._unique2.default, aten.unique_dim.default,
-         aten.is_nonzero.default, aten.unique_consecutive.default}  # fmt: skip
+READS = {
+    aten._local_scalar_dense.default,
+    aten.nonzero.default,
+    aten.equal.default,
+    aten.masked_select.default,
+    aten._unique2.default,
+    aten.unique_dim.default,
+    aten.is_nonzero.default,
+    aten.unique_consecutive.default,
+}
 DEVICE_OF = torch.Tensor.device.__get__  # made anew each time: compare with ==
 
 
@@ -87,10 +99,12 @@ class PretendGPU:
     def _patches(self):
         module, autocast = getattr(torch, self.kind), torch.autocast
         here = mock.Mock(return_value=True)
-        state = {"get_rng_state": lambda device=None: torch.zeros(1, dtype=torch.uint8),
-                 "set_rng_state": lambda state, device=None: None,
-                 "synchronize": lambda device=None: None,
-                 "manual_seed": lambda seed: self.seeded.append(self._current)}  # fmt: skip
+        state = {
+            "get_rng_state": lambda device=None: torch.zeros(1, dtype=torch.uint8),
+            "set_rng_state": lambda state, device=None: None,
+            "synchronize": lambda device=None: None,
+            "manual_seed": lambda seed: self.seeded.append(self._current),
+        }
         yield from (mock.patch.object(module, name, call) for name, call in state.items())
         accelerator = {
             "current_accelerator": lambda check_available=False: torch.device(self.kind),

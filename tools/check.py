@@ -54,6 +54,7 @@ def stages() -> list[Stage]:
     drawn = kernel_env(COURSE_FLOWERS="rendered") | alone
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),
+        Stage("format", ["-m", "ruff", "format", "--check", "."]),
         Stage("build", ["-m", "tools.builder.build", "--check"]),
         Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons", *two, "loadfile"], alone),
         Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], drawn),

@@ -23,9 +23,15 @@ def progress(
     # tqdm's own look at the variable is lost on its notebook bars, which set `disable` themselves.
     hidden = os.environ.get("TQDM_DISABLE") == "1"
     return tqdm(
-        iterable, desc=what, total=total, unit=unit, unit_scale=unit == "B", delay=2, leave=False,
+        iterable,
+        desc=what,
+        total=total,
+        unit=unit,
+        unit_scale=unit == "B",
+        delay=2,
+        leave=False,
         disable=hidden,
-    )  # fmt: skip
+    )
 
 
 def nearest(name: object, known: Iterable[str], shown: Callable[[str], str] = str) -> str:

@@ -63,9 +63,10 @@ class Grid:
         GridError : nothing was measured there
         """
         found = [
-            run for run in self.runs
+            run
+            for run in self.runs
             if (run.strategy, run.photos, run.domain) == (strategy, photos, domain)
-        ]  # fmt: skip
+        ]
         if not found:
             raise GridError(
                 f"got {strategy!r}, {photos} photos a class, {domain!r}; measured were "

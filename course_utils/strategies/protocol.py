@@ -136,5 +136,3 @@ def _outside(grid: Grid, asked: int, nearest: int, domain: str) -> str:
             "your own validation images before you believe it"
         )
     return "; ".join(reasons)
-
-

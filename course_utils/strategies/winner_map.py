@@ -90,16 +90,28 @@ def _field(corner: tuple[int, int], colour: str, sure: bool) -> Rectangle:
     # The hatch takes the edge's colour. White tells an unsure field from a sure one in grey
     # print too, and to eyes that see no colour.
     return Rectangle(
-        corner, 1, 1, facecolor=colour, edgecolor="white", linewidth=1.5,
+        corner,
+        1,
+        1,
+        facecolor=colour,
+        edgecolor="white",
+        linewidth=1.5,
         hatch=None if sure else HATCH,
-    )  # fmt: skip
+    )
 
 
 def _write(ax, corner: tuple[int, int], text: str) -> None:
     ax.text(
-        corner[0] + 0.5, corner[1] + 0.5, text, ha="center", va="center", fontsize=8, color="black",
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"}, zorder=3,
-    )  # fmt: skip
+        corner[0] + 0.5,
+        corner[1] + 0.5,
+        text,
+        ha="center",
+        va="center",
+        fontsize=8,
+        color="black",
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"},
+        zorder=3,
+    )
 
 
 def _legend(cells: Mapping[tuple, tuple], colours: Mapping[str, str]) -> list[Patch]:

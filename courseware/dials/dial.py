@@ -210,11 +210,3 @@ def _label(controls: dict[str, widgets.Widget]) -> None:
 
 def _view(widget: widgets.Widget) -> dict:
     return {"version_major": 2, "version_minor": 0, "model_id": widget.model_id}
-
-
-
-
-
-
-
-

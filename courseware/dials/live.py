@@ -95,7 +95,14 @@ def _table(figure: Figure, runs: list[_Run]) -> None:
     for place, run in enumerate(runs):
         end = "…" if run.accuracy is None else f"{run.accuracy:.2f}"
         high, strength = 0.82 - 0.13 * place, FAINT if place else 1
-        figure.add_artist(plt.Line2D((0.65, 0.663), (high, high), color=run.colour, linewidth=2,
-                                     alpha=strength))  # fmt: skip
-        figure.text(0.67, high, f"{end}  {run.name}", va="center", fontsize=9,
-                    color="black" if place == 0 else "0.35")  # fmt: skip
+        figure.add_artist(
+            plt.Line2D((0.65, 0.663), (high, high), color=run.colour, linewidth=2, alpha=strength)
+        )
+        figure.text(
+            0.67,
+            high,
+            f"{end}  {run.name}",
+            va="center",
+            fontsize=9,
+            color="black" if place == 0 else "0.35",
+        )

@@ -148,9 +148,15 @@ class _Run:
         if self.status == "your turn":
             return Report(exercise.name, "your turn")
         report = Report(
-            exercise.name, self.status, self.trial.aspects, self.rows, seen=self.seen,
-            error=self.error, printed=self.attempt.printed, calls=self.attempt.calls,
-        )  # fmt: skip
+            exercise.name,
+            self.status,
+            self.trial.aspects,
+            self.rows,
+            seen=self.seen,
+            error=self.error,
+            printed=self.attempt.printed,
+            calls=self.attempt.calls,
+        )
         order = list(exercise.mistakes)
         known = [(order.index(m.ident), family, m) for family, m in self.found if m.ident]
         if known:

@@ -77,15 +77,21 @@ def _two_groups(given) -> list[dict]:
     is_list = isinstance(given, list | tuple)
     right = is_list and len(given) == 2 and all(isinstance(group, dict) for group in given)
     what = f"a {type(given).__name__}" + (f" of {len(given)}" if is_list else "")
-    need(right and all({"params", "lr"} <= set(group) for group in given), "no-groups",
-         f"It returned {what}.")  # fmt: skip
+    need(
+        right and all({"params", "lr"} <= set(group) for group in given),
+        "no-groups",
+        f"It returned {what}.",
+    )
     for group in given:
         params = group["params"]
         kind = f"It is a {type(params).__name__}."
         need(not isinstance(params, Iterator), "generator", kind)
         need(isinstance(params, list | tuple), "no-tensors", kind)
-        need(all(isinstance(p, torch.Tensor) for p in params), "no-tensors",
-             f"Found a {next((type(p).__name__ for p in params), '')}.")  # fmt: skip
+        need(
+            all(isinstance(p, torch.Tensor) for p in params),
+            "no-tensors",
+            f"Found a {next((type(p).__name__ for p in params), '')}.",
+        )
     return [{"params": list(group["params"]), "lr": float(group["lr"])} for group in given]
 
 

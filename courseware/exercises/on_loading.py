@@ -163,8 +163,11 @@ def _need_right_values(pairs: list, logits: torch.Tensor, names: list[str]) -> N
     given, right = apart(values.tolist(), best.values.tolist())
     seen = f"Its values: {given}."
     need(not near(logits.topk(K).values), "no-softmax", seen)
-    need(not near(logits.topk(K).values.softmax(dim=0)), "softmax-over-the-best",
-         f"Its values add up to 1: {given}.")  # fmt: skip
+    need(
+        not near(logits.topk(K).values.softmax(dim=0)),
+        "softmax-over-the-best",
+        f"Its values add up to 1: {given}.",
+    )
     need(not near(torch.ones(K)), "softmax-over-the-batch", seen)
     need(not near(100 * best.values), "per-cent", seen)
     need(near(best.values), "other-classes", f"Its values: {given}; the best have {right}.")

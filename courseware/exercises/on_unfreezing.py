@@ -60,8 +60,13 @@ def _caller(attempt: Attempt, names: list[str]) -> Callable:
     def call(model: nn.Module, epoch: int) -> None:
         given = list(names)
         attempt(model, given, epoch, blame=blame)
-        need(given == names, "list-changed", f"Of {len(names)} names {len(given)} are left."
-             if len(given) < len(names) else f"Now {given[0]} is the first.")  # fmt: skip
+        need(
+            given == names,
+            "list-changed",
+            f"Of {len(names)} names {len(given)} are left."
+            if len(given) < len(names)
+            else f"Now {given[0]} is the first.",
+        )
 
     return call
 

@@ -69,8 +69,10 @@ def test_measured_for_real(monkeypatch):
 
 def test_the_summary_of_a_dial_tells_its_percentiles():
     assert dials.summary([float(n) for n in range(101)]) == {
-        "moves": 101, "p50_ms": 50.0, "p95_ms": 95.0,
-    }  # fmt: skip
+        "moves": 101,
+        "p50_ms": 50.0,
+        "p95_ms": 95.0,
+    }
     assert dials.summary([7.0]) == {"moves": 1, "p50_ms": 7.0, "p95_ms": 7.0}
     assert dials.summary([]) == {"moves": 0}  # nothing changed on the page
 

@@ -202,8 +202,20 @@ def test_no_shortcut_of_the_notebook_fires(page, stepper, focus):
     focused = stepper.locator(FOCUS.get(focus, "pre"))
     before = cells_of(page)
     page.evaluate("ran.length = 0")
-    for key in [*"abcdmrvxyz", "d", "d", "0", "0", "ArrowDown", "ArrowUp", "Escape", "Space",
-                "Shift+Enter", "Control+Enter", "Control+Shift+m"]:  # fmt: skip
+    for key in [
+        *"abcdmrvxyz",
+        "d",
+        "d",
+        "0",
+        "0",
+        "ArrowDown",
+        "ArrowUp",
+        "Escape",
+        "Space",
+        "Shift+Enter",
+        "Control+Enter",
+        "Control+Shift+m",
+    ]:
         focused.focus()
         page.keyboard.press(key)
     page.wait_for_timeout(100)  # a chord may fire late
@@ -242,8 +254,12 @@ def test_it_can_be_read(page, stepper, theme, width):
         serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
         assert not serious, json.dumps(serious, indent=2, ensure_ascii=False)
         contrasts = [v["nodes"] for v in found["incomplete"] if v["id"] == "color-contrast"]
-        undecided = [n for nodes in contrasts for n in nodes if "only non-text" not in n
-                     and "too short" not in n]  # fmt: skip
+        undecided = [
+            n
+            for nodes in contrasts
+            for n in nodes
+            if "only non-text" not in n and "too short" not in n
+        ]
         assert not undecided, "\n".join(undecided)
         assert found["passes"]["color-contrast"] > 20
     page.set_viewport_size({"width": 1300, "height": 1000})

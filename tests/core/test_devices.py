@@ -33,8 +33,11 @@ def network() -> nn.Sequential:
     return nn.Sequential(
         nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True)),
         nn.Sequential(nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8), nn.ReLU(inplace=True)),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(8, 2),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(8, 2),
+    )
 
 
 def adam(model: nn.Module) -> torch.optim.Optimizer:
@@ -78,8 +81,10 @@ def probes(model, data):
     vectors = features.embed(model, data)
     there = vectors.to(device_of(model))
     assert device_of(nn.ParameterList([nn.Parameter(there.features)])) == device_of(model)
-    scores = [p.score(vectors.features, vectors.labels) for p in
-              (features.linear_probe(there), features.knn_probe(there, k=1))]  # fmt: skip
+    scores = [
+        p.score(vectors.features, vectors.labels)
+        for p in (features.linear_probe(there), features.knn_probe(there, k=1))
+    ]
     head = features.cached_head(model)
     training.fit(head, there, vectors, epochs=1, **steps(head))
     return vectors.features, vectors.labels, scores

@@ -148,8 +148,11 @@ def test_feature_batches_come_in_the_order_of_the_images():
     data = images(10)
     features = FeatureSet(torch.arange(10.0)[:, None], data.labels, CLASSES)
     orders = [torch.Generator().manual_seed(4) for _ in range(2)]
-    both = zip(data.batches(4, shuffle=True, generator=orders[0]),
-               features.batches(4, shuffle=True, generator=orders[1]), strict=True)  # fmt: skip
+    both = zip(
+        data.batches(4, shuffle=True, generator=orders[0]),
+        features.batches(4, shuffle=True, generator=orders[1]),
+        strict=True,
+    )
     for (pixels, labels), (values, same_labels) in both:
         assert len(pixels) == len(values) and torch.equal(labels, same_labels)
         assert torch.equal(data.labels[values[:, 0].long()], labels)

@@ -1,6 +1,5 @@
 """Looking inside: each function against a picture, a network or a formula made by hand."""
 
-
 import pytest
 import torch
 from torch import nn
@@ -120,8 +119,11 @@ def test_sides_of_resnet18_at_224_are_those_of_the_paper():
     chosen = {name: stages(model)[name] for name in names}
     maps = inspection.activations(model, torch.zeros(1, 3, 224, 224), chosen)
     assert [tuple(maps[n].shape[1:]) for n in names] == [
-        (64, 56, 56), (128, 28, 28), (256, 14, 14), (512, 7, 7),
-    ]  # fmt: skip
+        (64, 56, 56),
+        (128, 28, 28),
+        (256, 14, 14),
+        (512, 7, 7),
+    ]
 
 
 # --- pooled, stage_features

@@ -80,8 +80,17 @@ def both(model: nn.Module, **settings) -> tuple[nn.Module, nn.Module]:
     for loop in (fit, fit_cached):
         mine = copy.deepcopy(model)
         optimizer = torch.optim.AdamW(param_groups(mine, head_lr=1e-2, backbone_lr=1e-3))
-        history = loop(mine, TRAIN, VAL, optimizer=optimizer, epochs=3, batch_size=16, seed=4,
-                       restore_best=False, **settings)  # fmt: skip
+        history = loop(
+            mine,
+            TRAIN,
+            VAL,
+            optimizer=optimizer,
+            epochs=3,
+            batch_size=16,
+            seed=4,
+            restore_best=False,
+            **settings,
+        )
         trained.append((mine, history))
     (plain, by_hand), (cached, by_cache) = trained
     assert by_hand.train_loss == by_cache.train_loss and by_hand.val_loss == by_cache.val_loss
@@ -257,33 +266,49 @@ PLAIN_TRAIN = {"set_mode": nn.Module.train}
 REASONS = {
     "the training images are changed at random": (made("mobilenet_v2", -1), FLIPPED, {}),
     "come from a Shuffling, which may change them": (
-        made("mobilenet_v2", -1), Shuffling(TRAIN.images, TRAIN.labels, CLASSES), {},
+        made("mobilenet_v2", -1),
+        Shuffling(TRAIN.images, TRAIN.labels, CLASSES),
+        {},
     ),
     "there are no training images": (made("mobilenet_v2", -1), TRAIN[:0], {}),
     r"features.0.1 \(one of 51\) lies in the prefix and is BatchNorm in training mode": (
-        made("mobilenet_v2", -1), TRAIN, PLAIN_TRAIN,
+        made("mobilenet_v2", -1),
+        TRAIN,
+        PLAIN_TRAIN,
     ),
     "classifier.0 lies in the prefix and is an active dropout": (
-        made("alexnet", "classifier.4"), TRAIN, {},
+        made("alexnet", "classifier.4"),
+        TRAIN,
+        {},
     ),
     r"features.3.0.stochastic_depth lies in the prefix and is an active dropout": (
-        made("convnext", "features.5"), TRAIN, PLAIN_TRAIN,
+        made("convnext", "features.5"),
+        TRAIN,
+        PLAIN_TRAIN,
     ),
     "features.0.1.bias lies in the prefix and is trainable": (
-        made("mobilenet_v2", -1, unfreeze_a_bias), TRAIN, {"stage": "features.18"},
+        made("mobilenet_v2", -1, unfreeze_a_bias),
+        TRAIN,
+        {"stage": "features.18"},
     ),
     r"features.0.0.weight \(one of 144\) lies in the prefix": (
-        made("mobilenet_v2", 0), TRAIN, {"stage": "features.17"},
+        made("mobilenet_v2", 0),
+        TRAIN,
+        {"stage": "features.17"},
     ),
     r"class_token \(one of 4\) lies in the prefix and is trainable": (
-        made("vit", 0), TRAIN, {"stage": "encoder.layers.encoder_layer_0"},
+        made("vit", 0),
+        TRAIN,
+        {"stage": "encoder.layers.encoder_layer_0"},
     ),
     "nothing lies in front of features.0": (made("mobilenet_v2", 0), TRAIN, {}),
     "its output for an image changes": (made("mobilenet_v2", -1, noise_in_front), TRAIN, {}),
     r"its output for 43 images would take 0\.2 MB, and limit_mb is 0\.1": (
-        made("mobilenet_v2", -1), TRAIN, {"limit_mb": 0.1},
+        made("mobilenet_v2", -1),
+        TRAIN,
+        {"limit_mb": 0.1},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("reason", REASONS)

@@ -22,9 +22,13 @@ def small() -> nn.Sequential:
     """Two convolutions; the second one's ReLU works in place on what it gave."""
     torch.manual_seed(0)
     return nn.Sequential(
-        nn.Conv2d(3, 2, 3), nn.Conv2d(2, 4, 5, stride=2), nn.ReLU(inplace=True),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5),
-    )  # fmt: skip
+        nn.Conv2d(3, 2, 3),
+        nn.Conv2d(2, 4, 5, stride=2),
+        nn.ReLU(inplace=True),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 5),
+    )
 
 
 def test_averages_peaks_and_places_are_those_of_the_maps(small):

@@ -44,8 +44,17 @@ TRAIN, VAL = blobs(50, 0), blobs(33, 1)
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_the_same_weights_as_a_loop_written_out(val, shuffle):
     model, oracle = network(), network()
-    fit(model, TRAIN, val, epochs=3, batch_size=16, shuffle=shuffle, seed=7, restore_best=False,
-        optimizer=torch.optim.SGD(model.parameters(), lr=0.1))  # fmt: skip
+    fit(
+        model,
+        TRAIN,
+        val,
+        epochs=3,
+        batch_size=16,
+        shuffle=shuffle,
+        seed=7,
+        restore_best=False,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+    )
 
     optimizer = torch.optim.SGD(oracle.parameters(), lr=0.1)
     order = torch.Generator().manual_seed(7)
@@ -65,8 +74,9 @@ def test_the_same_seed_gives_the_same_run_and_leaves_the_global_generator_alone(
     for _ in range(2):
         model = nn.Sequential(nn.Dropout(0.5), *network())
         torch.manual_seed(99)
-        runs.append(fit(model, TRAIN, VAL, epochs=2, seed=3,
-                        optimizer=torch.optim.Adam(model.parameters())))  # fmt: skip
+        runs.append(
+            fit(model, TRAIN, VAL, epochs=2, seed=3, optimizer=torch.optim.Adam(model.parameters()))
+        )
         after = torch.rand(1)
         torch.manual_seed(99)
         assert torch.equal(after, torch.rand(1))
@@ -77,8 +87,14 @@ def test_history_counts_examples_not_batches():
     """Batches of 32 and 1: a mean of batch means would be far off. Rate 0 keeps the weights."""
     model = nn.Linear(4, 3)
     data = blobs(33, 0)
-    history = fit(model, data, data, epochs=1, batch_size=32,
-                  optimizer=torch.optim.SGD(model.parameters(), lr=0.0))  # fmt: skip
+    history = fit(
+        model,
+        data,
+        data,
+        epochs=1,
+        batch_size=32,
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.0),
+    )
     with torch.no_grad():
         logits = model(data.features)
     assert history.train_loss[0] == pytest.approx(F.cross_entropy(logits, data.labels).item())
@@ -88,10 +104,23 @@ def test_history_counts_examples_not_batches():
 
 def test_without_validation_the_last_weights_stay_and_no_epoch_is_called_best():
     runs = [network(), network()]
-    history = fit(runs[0], TRAIN, None, epochs=3, seed=7,
-                  optimizer=torch.optim.SGD(runs[0].parameters(), lr=2.0))  # fmt: skip
-    fit(runs[1], TRAIN, VAL, epochs=3, seed=7, restore_best=False,
-        optimizer=torch.optim.SGD(runs[1].parameters(), lr=2.0))  # fmt: skip
+    history = fit(
+        runs[0],
+        TRAIN,
+        None,
+        epochs=3,
+        seed=7,
+        optimizer=torch.optim.SGD(runs[0].parameters(), lr=2.0),
+    )
+    fit(
+        runs[1],
+        TRAIN,
+        VAL,
+        epochs=3,
+        seed=7,
+        restore_best=False,
+        optimizer=torch.optim.SGD(runs[1].parameters(), lr=2.0),
+    )
     assert torch.equal(runs[0][0].weight, runs[1][0].weight)
     assert history.val_loss == history.val_accuracy == [] and history.best_epoch is None
     assert len(history.train_loss) == len(history.seconds) == 3
@@ -138,8 +167,14 @@ def test_an_interrupt_ends_the_cell_and_keeps_what_the_message_says(val, restore
     data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
     with pytest.raises(KeyboardInterrupt) as caught:
         for _ in range(3):  # a loop of runs: the first one that is stopped is the last one
-            fit(model, data, val, epochs=9, restore_best=restore_best,
-                optimizer=torch.optim.SGD(model.parameters(), lr=2.0))  # fmt: skip
+            fit(
+                model,
+                data,
+                val,
+                epochs=9,
+                restore_best=restore_best,
+                optimizer=torch.optim.SGD(model.parameters(), lr=2.0),
+            )
     history = caught.value.history
     assert Interrupting.epochs == 3
     assert history.stopped == "interrupted" and len(history.train_loss) == 2
@@ -148,8 +183,14 @@ def test_an_interrupt_ends_the_cell_and_keeps_what_the_message_says(val, restore
         f"best weights so far (epoch {history.best_epoch}) are kept" in str(caught.value)
     ) == best
     assert ("the last weights are kept" in str(caught.value)) != best
-    fit(plain, TRAIN, val, epochs=2, restore_best=best,
-        optimizer=torch.optim.SGD(plain.parameters(), lr=2.0))  # fmt: skip
+    fit(
+        plain,
+        TRAIN,
+        val,
+        epochs=2,
+        restore_best=best,
+        optimizer=torch.optim.SGD(plain.parameters(), lr=2.0),
+    )
     assert torch.equal(plain[0].weight, model[0].weight)
 
 
@@ -241,8 +282,9 @@ def test_a_plateau_scheduler_gets_the_validation_loss():
     history = fit(model, TRAIN, None, epochs=1, optimizer=optimizer, scheduler=scheduler)
     assert scheduler.best == min(scheduler.best, history.train_loss[0])
     with pytest.raises(ValueError, match="whole epoch"):
-        fit(model, TRAIN, VAL, epochs=1, optimizer=optimizer, scheduler=scheduler,
-            step_each="batch")  # fmt: skip
+        fit(
+            model, TRAIN, VAL, epochs=1, optimizer=optimizer, scheduler=scheduler, step_each="batch"
+        )
 
 
 def test_a_scheduler_that_counts_batches_is_stepped_after_each():
@@ -253,8 +295,16 @@ def test_a_scheduler_that_counts_batches_is_stepped_after_each():
     with pytest.raises(ValueError, match="OneCycleLR counts batches.*step_each='batch'"):
         fit(model, TRAIN, VAL, epochs=2, optimizer=optimizer, scheduler=scheduler)
     assert torch.equal(model[0].weight, before["0.weight"])
-    fit(model, TRAIN, VAL, epochs=2, batch_size=10, optimizer=optimizer, scheduler=scheduler,
-        step_each="batch")  # fmt: skip
+    fit(
+        model,
+        TRAIN,
+        VAL,
+        epochs=2,
+        batch_size=10,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        step_each="batch",
+    )
     assert scheduler.last_epoch == 10
     with pytest.raises(ValueError, match="step_each='step'"):
         fit(model, TRAIN, VAL, epochs=2, optimizer=optimizer, step_each="step")
@@ -278,8 +328,15 @@ def test_a_dataloader_is_read_as_it_is():
     loader = torch.utils.data.DataLoader(dataset, batch_size=16)
     models = [network(), network()]
     for model, data in zip(models, [loader, TRAIN], strict=True):
-        fit(model, data, VAL, epochs=2, batch_size=16, shuffle=False,
-            optimizer=torch.optim.SGD(model.parameters(), lr=0.1))  # fmt: skip
+        fit(
+            model,
+            data,
+            VAL,
+            epochs=2,
+            batch_size=16,
+            shuffle=False,
+            optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        )
     assert torch.equal(models[0][0].weight, models[1][0].weight)
     assert torch.equal(evaluate(model, loader).logits, evaluate(model, TRAIN).logits)
 

@@ -83,9 +83,7 @@ def test_a_mistake_names_file_and_field(write, path, value, told):
 
 
 def test_a_file_of_another_name_is_told(write):
-    with pytest.raises(
-        BankError, match="field name: it says add_one, the file's name says two"
-    ):
+    with pytest.raises(BankError, match="field name: it says add_one, the file's name says two"):
         read_exercise(write(name="two"))
 
 
@@ -132,6 +130,10 @@ def test_texts_hold_no_html_and_end_as_sentences():
 
 def test_the_store_needs_no_torch():
     code = "import sys, courseware.bank.exercises as s; s.load_exercises(); "
-    done = subprocess.run([sys.executable, "-c", code + "print('torch' in sys.modules)"],
-                          capture_output=True, text=True, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print('torch' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert done.stdout == "False\n"

@@ -62,9 +62,7 @@ def test_the_bundle_says_it_in_three_ways():
     assert bundle["text/plain"] == "✘ a < b — 3 > 2"
     assert "a &lt; b" in bundle["text/html"] and "3 &gt; 2" in bundle["text/html"]
     assert "a < b" not in bundle["text/html"]
-    assert bundle[MIME] == {
-        "text": "a < b", "status": "fails", "figure": "3 > 2", "timed": False
-    }  # fmt: skip
+    assert bundle[MIME] == {"text": "a < b", "status": "fails", "figure": "3 > 2", "timed": False}
     assert MIME == "application/vnd.course.claim+json"
 
 

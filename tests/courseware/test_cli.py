@@ -83,12 +83,14 @@ def test_progress_goes_out_and_comes_in_again(learner, tmp_path, monkeypatch, ca
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["import", "none.json"], "from none.json: no such file"),
-     (["import", "junk.json"], "from junk.json: it holds something else than progress"),
-     (["export", "junk.json"], "to junk.json: it holds something else than progress"),
-     (["export", "none/a.json"], "to none/a.json: no such file"),
-     (["export", ""], "it is a folder, not a file. Name another file.")],
-)  # fmt: skip
+    [
+        (["import", "none.json"], "from none.json: no such file"),
+        (["import", "junk.json"], "from junk.json: it holds something else than progress"),
+        (["export", "junk.json"], "to junk.json: it holds something else than progress"),
+        (["export", "none/a.json"], "to none/a.json: no such file"),
+        (["export", ""], "it is a folder, not a file. Name another file."),
+    ],
+)
 def test_progress_errors_are_sentences(learner, tmp_path, capsys, arguments, told):
     (tmp_path / "junk.json").write_text("junk")
     assert cli.main(["progress", *arguments]) == 2

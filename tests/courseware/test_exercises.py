@@ -22,9 +22,16 @@ each_exercise = pytest.mark.parametrize("name", EXERCISES)
 
 def define(source, name):
     """The function that a source defines, with what a lesson has imported by then."""
-    lesson = {"torch": torch, "nn": nn, "F": F, "copy": copy, "find_head": find_head,
-              "set_train_mode": set_train_mode, "batchnorm_layers": batchnorm_layers,
-              "ResNet18_Weights": ResNet18_Weights}  # fmt: skip
+    lesson = {
+        "torch": torch,
+        "nn": nn,
+        "F": F,
+        "copy": copy,
+        "find_head": find_head,
+        "set_train_mode": set_train_mode,
+        "batchnorm_layers": batchnorm_layers,
+        "ResNet18_Weights": ResNet18_Weights,
+    }
     exec(EXERCISES[name].solution.code, lesson)  # what else stands in the exercise's cell
     exec(compile(source, "<cell>", "exec"), lesson)
     return lesson[name]

@@ -121,8 +121,11 @@ def freeze_backbone(model):
 
 
 def test_a_recognised_exception_has_its_hint(progress, shown):
-    check("freeze_backbone", cell(load_exercises()["freeze_backbone"].mutants[13].code),
-          progress=progress)  # fmt: skip
+    check(
+        "freeze_backbone",
+        cell(load_exercises()["freeze_backbone"].mutants[13].code),
+        progress=progress,
+    )
     (report,) = shown
     assert bundle(report)[MIME] == {
         **{"name": "freeze_backbone", "status": "error", "mistake": "parts-by-name"}
@@ -167,15 +170,21 @@ def test_pytorch_s_own_not_implemented_error_is_an_error(progress, shown):
 @pytest.mark.parametrize(
     ("function", "told"),
     [
-        (None, "Give check the function itself: check(\"top_k\", top_k), without brackets behind "
-               "its name. This is a NoneType."),
+        (
+            None,
+            'Give check the function itself: check("top_k", top_k), without brackets behind '
+            "its name. This is a NoneType.",
+        ),
         ([("tench", 0.5)], "This is a list."),
-        (lambda model, image: ..., "The exercise calls top_k(model, weights, image, k=5); your "
-                                   "function takes (model, image)."),
+        (
+            lambda model, image: ...,
+            "The exercise calls top_k(model, weights, image, k=5); your "
+            "function takes (model, image).",
+        ),
         (lambda model, weights, image, k: ..., "your function takes (model, weights, image, k)."),
         (functools.partial(freeze_backbone, 1), "your function takes ()."),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_called_is_told_in_a_sentence_and_no_try(function, told, progress, capsys):
     check("top_k", function, progress=progress)
     said = capsys.readouterr().out
@@ -238,8 +247,11 @@ def test_the_stop_button_is_passed_on_and_nothing_is_kept(progress):
     me = threading.main_thread().ident
     threading.Timer(0.2, signal.pthread_kill, (me, signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        check("freeze_backbone", cell("def freeze_backbone(model):\n    while True: pass"),
-              progress=progress)  # fmt: skip
+        check(
+            "freeze_backbone",
+            cell("def freeze_backbone(model):\n    while True: pass"),
+            progress=progress,
+        )
     assert known(progress) is None and torch.is_grad_enabled()
 
 
@@ -281,7 +293,9 @@ def test_the_session_is_as_before(progress, capsys):
 
 def test_what_one_call_leaves_does_not_disturb_the_next(progress, shown):
     """The check computes what is right between the calls, and must not compute it in bfloat16."""
-    source = load_exercises()["add_low_rank"].solution.code + """
+    source = (
+        load_exercises()["add_low_rank"].solution.code
+        + """
 right = add_low_rank
 
 def add_low_rank(linear, rank):
@@ -292,6 +306,7 @@ def add_low_rank(linear, rank):
     with torch.device("cpu"):
         return right(linear, rank)
 """
+    )
     check("add_low_rank", cell(source, "add_low_rank"), progress=progress)
     assert shown[0].status == "solved", repr(shown[0])
     assert not torch.is_autocast_enabled("cpu") and torch.ones(1).device.type == "cpu"
@@ -317,8 +332,12 @@ def {name}(*arguments):
 
 def odd(name, **methods):
     """A function that returns a list of which one method is odd."""
-    sound = {"iter": "return list.__iter__(self)", "len": "return list.__len__(self)",
-             "repr": "return list.__repr__(self)", "float": "return 1.0"}  # fmt: skip
+    sound = {
+        "iter": "return list.__iter__(self)",
+        "len": "return list.__len__(self)",
+        "repr": "return list.__repr__(self)",
+        "float": "return 1.0",
+    }
     return cell(ODD.format(name=name, **sound | methods), name)
 
 
@@ -349,15 +368,22 @@ def test_a_returned_value_is_read_no_longer_than_the_code_may_run(name, methods,
         ("choose_and_report", "range(10**12)", "It returned more than 1000 numbers."),
         ("choose_and_report", "itertools.count()", "It returned count(0)."),
         ("paired_interval", "range(10**12)", "It returned more than 1000 numbers."),
-        ("paired_interval", "type('Endless', (), {'__len__': lambda self: 10**12, "
-                            "'__getitem__': lambda self, n: 1.0})()", "It returned <"),
+        (
+            "paired_interval",
+            "type('Endless', (), {'__len__': lambda self: 10**12, "
+            "'__getitem__': lambda self, n: 1.0})()",
+            "It returned <",
+        ),
         ("top_k", "[('a', 0.5)] * 10**6", "Asked for 3, it returned 1,000,000."),
         ("evaluate", "range(10**12)", "It returned range(0, 1000000000000)."),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_end_is_told_as_what_it_is(name, returned, told, progress, shown):
-    check(name, cell(f"import itertools\ndef {name}(*arguments): return {returned}", name),
-          progress=progress)  # fmt: skip
+    check(
+        name,
+        cell(f"import itertools\ndef {name}(*arguments): return {returned}", name),
+        progress=progress,
+    )
     assert shown[0].status == "not yet" and told in shown[0].seen, repr(shown[0])
 
 
@@ -407,8 +433,9 @@ def test_an_object_whose_attributes_are_odd_is_told_in_a_sentence(attribute, pro
 def test_the_default_device_of_the_session_does_not_matter(progress, shown):
     torch.set_default_device("meta")
     try:
-        check("prepare", cell(load_exercises()["prepare"].solution.code, "prepare"),
-              progress=progress)  # fmt: skip
+        check(
+            "prepare", cell(load_exercises()["prepare"].solution.code, "prepare"), progress=progress
+        )
         assert torch.get_default_device().type == "meta"
     finally:
         torch.set_default_device(None)
@@ -466,8 +493,11 @@ def test_a_warning_of_the_progress_file_is_shown(tmp_path, shown):
 
 
 def test_pages_are_plain_enough_for_an_untrusted_notebook(progress, shown):
-    check("freeze_backbone", cell("def freeze_backbone(model):\n    print(1)\n    model.x"),
-          progress=progress)  # fmt: skip
+    check(
+        "freeze_backbone",
+        cell("def freeze_backbone(model):\n    print(1)\n    model.x"),
+        progress=progress,
+    )
     hint("freeze_backbone", progress=progress)
     solution("freeze_backbone", progress=progress)
     check("top_k", lambda model, weights, image, k=5: [("<script>", 1)] * k, progress=progress)

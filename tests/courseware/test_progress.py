@@ -46,8 +46,9 @@ def saved(file):
 
 def others(file):
     """What lies beside the file, but for its lock."""
-    return sorted(path.name for path in file.parent.iterdir() if path.suffix != ".lock"
-                  and path != file)  # fmt: skip
+    return sorted(
+        path.name for path in file.parent.iterdir() if path.suffix != ".lock" and path != file
+    )
 
 
 def test_nothing_is_made_before_the_first_answer(store, file):
@@ -85,10 +86,15 @@ def test_a_hint_is_saved_at_once_and_is_no_try(store, file):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"status": "invalid"}, {"score": 1.5}, {"score": float("nan")}, {"hints": -1},
-     {"steps": "two"}],
+    [
+        {"status": "invalid"},
+        {"score": 1.5},
+        {"score": float("nan")},
+        {"hints": -1},
+        {"steps": "two"},
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_what_cannot_be_an_answer_is_refused(store, file, wrong):
     with pytest.raises(ValueError, match="04-caching"):
         store.answer("04-caching", **({"status": "wrong", "score": 0} | wrong))
@@ -393,8 +399,10 @@ def not_ours(request, tmp_path):
 
 def look(folder):
     """Everything that a change of its files would change."""
-    return sorted((path.name, (s := path.lstat()).st_ino, s.st_mode, s.st_size, s.st_mtime_ns)
-                  for path in folder.iterdir())  # fmt: skip
+    return sorted(
+        (path.name, (s := path.lstat()).st_ino, s.st_mode, s.st_size, s.st_mtime_ns)
+        for path in folder.iterdir()
+    )
 
 
 def test_what_is_not_ours_is_neither_replaced_nor_moved(not_ours, tmp_path):
@@ -520,10 +528,13 @@ def taken_lock(file, monkeypatch):
 
 
 TROUBLES = {
-    not_a_folder: "Not a directory", no_permission: "Permission denied",
-    full_disk: "No space left", read_only: "Read-only file system",
-    unreadable: "Permission denied", taken_lock: "another program keeps its lock",
-}  # fmt: skip
+    not_a_folder: "Not a directory",
+    no_permission: "Permission denied",
+    full_disk: "No space left",
+    read_only: "Read-only file system",
+    unreadable: "Permission denied",
+    taken_lock: "another program keeps its lock",
+}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)
@@ -560,8 +571,9 @@ def test_a_folder_that_may_not_be_entered(tmp_path):
     )
     for name in ("progress.json", "deeper/progress.json"):
         env = os.environ | {"COURSE_PROGRESS": str(tmp_path / "private" / name)}
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, text=True,
-                              capture_output=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, text=True, capture_output=True
+        )
         assert "permission denied" in done.stdout, done.stderr
 
 
@@ -647,10 +659,14 @@ def test_an_export_may_be_renewed_but_buries_nothing(store, file, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("data/progress.json", "it is where your progress is kept"), (".", "it is a folder"),
-     ("missing/a.json", "no such file or directory"), ("a\0b", "null byte"),
-     ("~nobody-of-this-name/a.json", "[Cc]ould not determine home")],
-)  # fmt: skip
+    [
+        ("data/progress.json", "it is where your progress is kept"),
+        (".", "it is a folder"),
+        ("missing/a.json", "no such file or directory"),
+        ("a\0b", "null byte"),
+        ("~nobody-of-this-name/a.json", "[Cc]ould not determine home"),
+    ],
+)
 def test_an_export_that_cannot_be_written_says_why(store, tmp_path, monkeypatch, name, told):
     monkeypatch.chdir(tmp_path)
     right(store)
@@ -662,10 +678,14 @@ def test_an_export_that_cannot_be_written_says_why(store, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(None, "no such file"), (b"", "damaged or cut short"), (b"{}", "something else than"),
-     (b'{"version": 1, "questions": {}, "finals": 3}', "something else than"),
-     (DAMAGED, "damaged or cut short")],
-)  # fmt: skip
+    [
+        (None, "no such file"),
+        (b"", "damaged or cut short"),
+        (b"{}", "something else than"),
+        (b'{"version": 1, "questions": {}, "finals": 3}', "something else than"),
+        (DAMAGED, "damaged or cut short"),
+    ],
+)
 def test_what_cannot_be_imported_is_named(store, tmp_path, content, told):
     bad = tmp_path / "bad.json"
     if content is not None:
@@ -693,14 +713,19 @@ def test_an_export_goes_through_a_link(store, tmp_path):
 
 
 HOSTILE = {
-    "digits": '{"tries": %s}' % ("9" * 4300), "many": '{"tries": 1000001}',
-    "negative": '{"hints": -1}', "NaN": '{"best": NaN}', "infinite": '{"mood": 1e999}',
-    "half a letter": r'{"mood": "\ud800"}', "a long text": '{"mood": "%s"}' % ("x" * 1000),
+    "digits": '{"tries": %s}' % ("9" * 4300),
+    "many": '{"tries": 1000001}',
+    "negative": '{"hints": -1}',
+    "NaN": '{"best": NaN}',
+    "infinite": '{"mood": 1e999}',
+    "half a letter": r'{"mood": "\ud800"}',
+    "a long text": '{"mood": "%s"}' % ("x" * 1000),
     "half a letter in a time": r'{"when": "2025-01-01\ud80010:00"}',
     "a time of other digits": '{"when": "٢٠٢٥-01-01T10:00:00"}',
     "a time and more": '{"when": "2025-01-01T10:00:00<b>"}',
-    "deep": '{"mood": %s}' % ("[" * 200 + "]" * 200), "null": '{"when": null}',
-}  # fmt: skip
+    "deep": '{"mood": %s}' % ("[" * 200 + "]" * 200),
+    "null": '{"when": null}',
+}
 
 
 @pytest.mark.parametrize("kind", HOSTILE)

@@ -21,17 +21,25 @@ Question = namedtuple("Question", "id concept section")
 Exercise = namedtuple("Exercise", "name lesson title")
 
 BANKS = [
-    Bank("02_freezing", "Freezing", [
-        Question("02-counting", "freezing", "One flag on every tensor"),
-        Question("02-attribute", "freezing", "The line that freezes nothing"),
-    ]),
-    Bank("04_feature_extraction", "Features & <probes>", [
-        Question("04-caching", "caching", "Why `no_grad` *and* `eval`?"),
-        Question("04-epochs", "caching", "Why `no_grad` *and* `eval`?"),
-        Question("04-knn", "probes", "Three probes"),
-        Question("04-drift", "freezing", "Three things wrong"),
-    ]),
-]  # fmt: skip
+    Bank(
+        "02_freezing",
+        "Freezing",
+        [
+            Question("02-counting", "freezing", "One flag on every tensor"),
+            Question("02-attribute", "freezing", "The line that freezes nothing"),
+        ],
+    ),
+    Bank(
+        "04_feature_extraction",
+        "Features & <probes>",
+        [
+            Question("04-caching", "caching", "Why `no_grad` *and* `eval`?"),
+            Question("04-epochs", "caching", "Why `no_grad` *and* `eval`?"),
+            Question("04-knn", "probes", "Three probes"),
+            Question("04-drift", "freezing", "Three things wrong"),
+        ],
+    ),
+]
 EXERCISES = {
     "freeze_backbone": Exercise("freeze_backbone", "02_freezing", "Freeze a backbone"),
     "fix_optimizer": Exercise("fix_optimizer", "02_freezing", "Fix the optimizer"),
@@ -221,9 +229,7 @@ def test_export_and_import_say_what_they_did(course, monkeypatch, capsys):
     monkeypatch.setenv("COURSE_PROGRESS", str(course / "other.json"))
     panel.import_progress("all.json")
     told = capsys.readouterr().out
-    assert told.endswith(
-        "Took in 1 question, 2 exercises and 1 final quiz from all.json.\n"
-    )  # fmt: skip
+    assert told.endswith("Took in 1 question, 2 exercises and 1 final quiz from all.json.\n")
     assert records.parse((course / "other.json").read_bytes())[0] == store.read()
 
 

@@ -62,14 +62,26 @@ def test_our_file_cut_anywhere_is_known_as_ours(size):
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"\xff\xfe\x00", b"[]", b"null", b'"text"', b"{}", b'{"version": 1}',
-     b'{"version": "1", "questions": {}}', b'{"version": true, "questions": {}}',
-     b'{"version": 0, "questions": {}}', b'{"version": 1.0, "questions": {}}',
-     b'{"version": 1, "questions": []}', b'{"version": 1, "questions": {}, "exercises": null}',
-     b'{"version": 1, "questions": {}, "finals": {}}', b"[" * 100_000,
-     b'{"version": 1' + b"0" * 5000 + b"}"],
+    [
+        b"{",
+        b"\xff\xfe\x00",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b'{"version": 1}',
+        b'{"version": "1", "questions": {}}',
+        b'{"version": true, "questions": {}}',
+        b'{"version": 0, "questions": {}}',
+        b'{"version": 1.0, "questions": {}}',
+        b'{"version": 1, "questions": []}',
+        b'{"version": 1, "questions": {}, "exercises": null}',
+        b'{"version": 1, "questions": {}, "finals": {}}',
+        b"[" * 100_000,
+        b'{"version": 1' + b"0" * 5000 + b"}",
+    ],
     ids=lambda content: repr(content[:50]),
-)  # fmt: skip
+)
 def test_what_is_no_progress_is_not_ours(content):
     with pytest.raises(NotProgress):
         parse(content)
@@ -82,11 +94,24 @@ def test_a_newer_version_is_not_called_broken():
 
 @pytest.mark.parametrize(
     "unsound",
-    [None, 3, [], {"tries": -1}, {"tries": 1.5}, {"tries": True}, {"hints": "2"}, {"best": 1.1},
-     {"best": float("nan")}, {"best": None}, {"last": "ok"}, {"last": ["wrong"]}, {"when": 17},
-     {"when": "yesterday"}],
+    [
+        None,
+        3,
+        [],
+        {"tries": -1},
+        {"tries": 1.5},
+        {"tries": True},
+        {"hints": "2"},
+        {"best": 1.1},
+        {"best": float("nan")},
+        {"best": None},
+        {"last": "ok"},
+        {"last": ["wrong"]},
+        {"when": 17},
+        {"when": "yesterday"},
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_one_unsound_entry_does_not_cost_the_others(unsound):
     read, dropped = parse(encode(document({"04-caching": question(), "04-x": unsound})))
     assert read["questions"] == {"04-caching": question()} and dropped == ["'04-x'"]
@@ -100,10 +125,17 @@ def test_unsound_exercises(unsound):
 
 @pytest.mark.parametrize(
     "unsound",
-    [3, {}, FINAL | {"when": 1}, FINAL | {"asked": "04-x"}, FINAL | {"asked": [4]},
-     FINAL | {"scores": []}, FINAL | {"scores": {"04-x": 2}}],
+    [
+        3,
+        {},
+        FINAL | {"when": 1},
+        FINAL | {"asked": "04-x"},
+        FINAL | {"asked": [4]},
+        FINAL | {"scores": []},
+        FINAL | {"scores": {"04-x": 2}},
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_unsound_finals(unsound):
     read, dropped = parse(encode(document(finals=[unsound, FINAL])))
     assert read["finals"] == [FINAL] and dropped == ["finals"]
@@ -132,9 +164,7 @@ def test_adding_counts_tries_and_keeps_the_best():
     first = question(best=0.75, last="partial", hints=2)
     then = question(best=0.25, last="wrong", hints=1, steps=1, when=WHEN[1])
     joined = add(document({"q": first}), document({"q": then}))["questions"]["q"]
-    assert joined == question(
-        tries=2, best=0.75, last="wrong", hints=2, steps=1, when=WHEN[1]
-    )  # fmt: skip
+    assert joined == question(tries=2, best=0.75, last="wrong", hints=2, steps=1, when=WHEN[1])
 
 
 def test_the_last_added_is_the_last_even_when_the_clock_was_wrong():
@@ -191,19 +221,24 @@ def random_document(rng):
 
     def any_question():
         entry = question(
-            tries=rng.randrange(4), hints=rng.randrange(4), steps=rng.randrange(3),
-            best=rng.choice([0.0, 0.5, 1.0]), last=rng.choice(STATUSES),
+            tries=rng.randrange(4),
+            hints=rng.randrange(4),
+            steps=rng.randrange(3),
+            best=rng.choice([0.0, 0.5, 1.0]),
+            last=rng.choice(STATUSES),
             when=rng.choice(WHEN),
-        )  # fmt: skip
+        )
         if rng.random() < 0.2:
             del entry["last"]
         return entry
 
     def any_exercise():
         return exercise(
-            tries=rng.randrange(4), solved=rng.random() < 0.5, seen=rng.random() < 0.5,
+            tries=rng.randrange(4),
+            solved=rng.random() < 0.5,
+            seen=rng.random() < 0.5,
             when=rng.choice(WHEN),
-        )  # fmt: skip
+        )
 
     finals = [FINAL | {"when": when} for when in sorted(rng.sample(WHEN, rng.randrange(4)))]
     receipts = sorted(rng.sample(RECEIPTS, rng.randrange(4)))

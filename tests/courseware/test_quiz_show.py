@@ -188,11 +188,19 @@ def test_the_browser_keeps_what_no_file_holds(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [{}, {"what": "answer"}, WRONG | {"status": "so so"}, WRONG | {"score": 7},
-     HINT | {"hints": "1"}, HINT | {"key": 17}, HINT | {"question": ["a"]},
-     {"what": "final", "scores": 3}, {"what": "final", "scores": {"a": 2}}],
+    [
+        {},
+        {"what": "answer"},
+        WRONG | {"status": "so so"},
+        WRONG | {"score": 7},
+        HINT | {"hints": "1"},
+        HINT | {"key": 17},
+        HINT | {"question": ["a"]},
+        {"what": "final", "scores": 3},
+        {"what": "final", "scores": {"a": 2}},
+    ],
     ids=repr,
-)  # fmt: skip
+)
 def test_a_message_that_is_none_is_told_and_not_kept_for_ever(progress, content):
     reply = Page(progress).send(1, **content)
     assert reply["saved"] == content.get("key", key(1)) and "could not be read" in reply["warning"]
@@ -221,11 +229,22 @@ console.log(JSON.stringify({ key, shown, sent: sent.map(({ key }) => key), unsav
 GOOD = {"key": "1-a", "question": "q", **RIGHT}
 OTHER = {"key": "2-b", "question": "of another lesson", **HINT}
 STORED = [
-    None, "not JSON", "null", "3", "true", '"text"', "{}", '{"length": 5}', "[null]", "[[]]",
-    '[{"key": 1}]', '[{"key": "3-c", "question": "q", "what": "answer"}]',
+    None,
+    "not JSON",
+    "null",
+    "3",
+    "true",
+    '"text"',
+    "{}",
+    '{"length": 5}',
+    "[null]",
+    "[[]]",
+    '[{"key": 1}]',
+    '[{"key": "3-c", "question": "q", "what": "answer"}]',
     '[{"key": "3-c", "question": "q", "what": "answer", "status": "wrong", "score": "1"}]',
-    '[{"key": "3-c", "question": "q", "what": "dance"}]', '[{"key": "3-c", "what": "hint"}]',
-]  # fmt: skip
+    '[{"key": "3-c", "question": "q", "what": "dance"}]',
+    '[{"key": "3-c", "what": "hint"}]',
+]
 
 
 def outbox(stored, saved=()) -> dict:

@@ -503,7 +503,8 @@ def test_passes_of_loops_are_counted():
 
 def test_a_loop_of_one_line_has_a_step_for_each_pass():
     def work(items):
-        while True: items.pop()  # noqa: E701  # fmt: skip
+        while True:
+            items.pop()  # noqa: E701
 
     recording = record(work, [1, 2])
     gone = [change[2] for change in told(recording, "items") if change[1] == "changed"]
@@ -617,7 +618,8 @@ def endless():
 
 
 def endless_line():
-    while True: pass  # noqa: E701  # fmt: skip
+    while True:
+        pass  # noqa: E701
 
 
 @pytest.mark.parametrize("function", [endless, endless_line], ids=lambda f: f.__name__)

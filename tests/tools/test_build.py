@@ -292,9 +292,7 @@ def test_missing_and_extra_notebooks_and_size(copy, monkeypatch):
     folder = copy.lesson.parent
     assert build.check_folder([copy.lesson], folder) == []
     copy.notebook.rename(folder / "05_other.ipynb")
-    assert build.check([copy.lesson], folder, COURSE) == [
-        "04_tiny_lesson: no notebook: build it"
-    ]
+    assert build.check([copy.lesson], folder, COURSE) == ["04_tiny_lesson: no notebook: build it"]
     monkeypatch.setattr(build, "MAX_BYTES", 100)
     extra, size = build.check_folder([copy.lesson], folder)
     assert extra == "05_other: no lesson of this name"

@@ -37,17 +37,31 @@ def test_a_stage_gets_its_variables(capfd):
 @pytest.mark.parametrize(
     ("results", "line"),
     [
-        ([Result(PYTEST, 0, 1.5, "31 passed, 2 skipped, 1 warning in 0.89s")],
-         "=== 31 passed, 2 skipped, 1 warning in 1.50s ==="),
-        ([Result(PYTEST, 0, 1, "3 passed in 1s"), Result(PYTEST, 1, 2, "1 failed, 2 passed in 2s")],
-         "=== 1 failed, 5 passed in 3.00s ==="),
+        (
+            [Result(PYTEST, 0, 1.5, "31 passed, 2 skipped, 1 warning in 0.89s")],
+            "=== 31 passed, 2 skipped, 1 warning in 1.50s ===",
+        ),
+        (
+            [
+                Result(PYTEST, 0, 1, "3 passed in 1s"),
+                Result(PYTEST, 1, 2, "1 failed, 2 passed in 2s"),
+            ],
+            "=== 1 failed, 5 passed in 3.00s ===",
+        ),
         ([Result(PYTEST, 4, 1, "ERROR: file not found")], "=== 1 failed in 1.00s ==="),
-        ([Result(stage("build", ""), 1, 1, "04: 3 passed"), Result(PYTEST, 0, 1, "2 passed in 1s")],
-         "=== 1 failed, 2 passed in 2.00s ==="),
-        ([Result(stage("build", ""), 0, 1, "5 notebooks are as built")],
-         "=== no tests ran in 1.00s ==="),
+        (
+            [
+                Result(stage("build", ""), 1, 1, "04: 3 passed"),
+                Result(PYTEST, 0, 1, "2 passed in 1s"),
+            ],
+            "=== 1 failed, 2 passed in 2.00s ===",
+        ),
+        (
+            [Result(stage("build", ""), 0, 1, "5 notebooks are as built")],
+            "=== no tests ran in 1.00s ===",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_last_line_adds_up(results, line):
     assert check.total(results) == line
 
@@ -55,6 +69,7 @@ def test_the_last_line_adds_up(results, line):
 def test_the_suite_has_all_its_stages():
     assert [stage.name for stage in check.stages()] == [
         "ruff",
+        "format",
         "build",
         "unit",
         "nbval",

@@ -281,15 +281,20 @@ def test_lab_serves_lesson_00(house, monkeypatch):
     (house / ".venv/course-stamp").write_text(course_setup.fingerprint())
     (house / ".venv/course-fetched").touch()
     (house / "notebooks").mkdir()
-    (house / "notebooks/00_start_here.ipynb").write_text('{"cells":[],"metadata":{},"nbformat":4,'
-                                                         '"nbformat_minor":5}')  # fmt: skip
+    (house / "notebooks/00_start_here.ipynb").write_text(
+        '{"cells":[],"metadata":{},"nbformat":4,"nbformat_minor":5}'
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = house / "log"
-    env = {**os.environ, "JUPYTERLAB_DIR": f"{sys.prefix}/share/jupyter/lab",
-           "JUPYTER_TOKEN": "secret", "JUPYTER_CONFIG_DIR": str(house / "config"),
-           "JUPYTER_PREFER_ENV_PATH": "1"}  # fmt: skip
+    env = {
+        **os.environ,
+        "JUPYTERLAB_DIR": f"{sys.prefix}/share/jupyter/lab",
+        "JUPYTER_TOKEN": "secret",
+        "JUPYTER_CONFIG_DIR": str(house / "config"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
     command = [BASE_PYTHON, "course.py", "lab", "--no-browser", "--port", str(port)]
     with log.open("w") as output:
         lab = subprocess.Popen(command, cwd=house, env=env, stdout=output, stderr=output)

@@ -162,8 +162,14 @@ def test_braces_in_the_path_are_no_parameters(house, monkeypatch, capfd):
 
 
 def test_ctrl_c_keeps_what_ran(house):
-    write_lesson(house / "notebooks", "09_long", CLAIMS, "open('going', 'w'); import time",
-                 "time.sleep(60)", "never = True")  # fmt: skip
+    write_lesson(
+        house / "notebooks",
+        "09_long",
+        CLAIMS,
+        "open('going', 'w'); import time",
+        "time.sleep(60)",
+        "never = True",
+    )
     script = (
         f"import pathlib, sys; sys.path.insert(0, {str(TOOLS)!r}); import run_lesson\n"
         f"run_lesson.ROOT = pathlib.Path({str(house)!r}); sys.exit(run_lesson.main(['9']))"
