@@ -51,9 +51,10 @@ def device_of(model: nn.Module) -> torch.device:
 
 def send(tensor: torch.Tensor, device: torch.device | str | None) -> torch.Tensor:
     """The tensor on ``device`` (None: where it is)."""
+    if device is None or tensor.device == device:
+        return tensor
     # To CUDA the copy is queued behind the work that is under way: Python need not wait for it.
-    waits = device is None or torch.device(device).type != "cuda"
-    return tensor.to(device, non_blocking=not waits)
+    return tensor.to(device, non_blocking=torch.device(device).type == "cuda")
 
 
 def seed_everything(seed: int) -> None:

@@ -70,10 +70,7 @@ class ImageSet:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
     def batch(
-        self,
-        index: slice | Tensor | Sequence[int],
-        *,
-        device: torch.device | str | None = None,
+        self, index: slice | Tensor | Sequence[int], *, device: torch.device | str | None = None
     ) -> tuple[Tensor, Tensor]:
         """Normalised images float32 [B, 3, H, W] and labels int64 [B] of these positions, on
         ``device`` (None: where the set is)."""
@@ -93,8 +90,8 @@ class ImageSet:
 
         The order is drawn on the CPU, so it is the same on every machine.
         """
-        order = {"shuffle": shuffle, "generator": generator, "device": self.images.device}
-        for index in index_batches(len(self), batch_size, **order):
+        here = self.images.device
+        for index in index_batches(len(self), batch_size, shuffle, generator, here):
             yield self.batch(index, device=device)
 
     def per_class(self, n: int, *, seed: int = 0) -> ImageSet:
@@ -197,7 +194,11 @@ _WANTED = (
 
 
 def index_batches(
-    n: int, batch_size: int, *, shuffle: bool = False, generator=None, device=None
+    n: int,
+    batch_size: int,
+    shuffle: bool = False,
+    generator: torch.Generator | None = None,
+    device: torch.device | None = None,
 ) -> Iterator[Tensor]:
     """Positions 0..n-1 in batches, int64 [B]; in random order from ``generator`` on request.
 

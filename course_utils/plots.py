@@ -9,23 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
-from matplotlib import font_manager
 
 from course_utils.store.messages import show_notice
 
-BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#CC79A7",
-    "#56B4E9",
-)
+BLUE, ORANGE, GREEN = "#0072B2", "#E69F00", "#009E73"
+VERMILION, PURPLE, SKY = "#D55E00", "#CC79A7", "#56B4E9"
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 
-_STYLE = {
+_STYLE: dict[str, object] = {
     "figure.figsize": (6.4, 3.2),
     "figure.dpi": 90,
     "figure.facecolor": "white",
@@ -33,24 +26,33 @@ _STYLE = {
     "savefig.bbox": "tight",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": plt.cycler(color=PALETTE),
+    "axes.prop_cycle": matplotlib.rcsetup.cycler(color=PALETTE),
     "axes.titlesize": "medium",
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "font.size": 10,
     "image.interpolation": "nearest",
 }
-
-
 # Fonts with Chinese, Japanese and Korean letters, as the systems have them.
 _MORE_LETTERS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei")
 
 
 def use_style() -> None:
     """The course's look, for every figure drawn after this call."""
-    here = set(font_manager.get_font_names())
-    more = [name for name in _MORE_LETTERS if name in here]
-    plt.rcParams.update(_STYLE | {"font.family": ["DejaVu Sans", *more]})
+    from matplotlib.font_manager import get_font_names
+
+    more = [name for name in _MORE_LETTERS if name in get_font_names()]
+    look = _STYLE | {"font.family": ["DejaVu Sans", *more]}
+    matplotlib.rcParams.update(look)  # type: ignore[arg-type]
+
+
+def _axes(ax, count: int = 1, **figure):
+    """``ax``, or where that is None new Axes, in a figure of its own."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt  # takes half a second, so only once something is drawn
+
+    return plt.subplots(1, count, layout="constrained", **figure)[1]
 
 
 def drawable(texts: Iterable[str]) -> list[str]:
@@ -59,21 +61,19 @@ def drawable(texts: Iterable[str]) -> list[str]:
     matplotlib would warn of each such letter; one notice says it. Draw them with
     ``parse_math=False``: a ``$`` in a name is no formula.
     """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
     texts = [str(text) for text in texts]
-    families = [font_manager.FontProperties(family=[f]) for f in plt.rcParams["font.family"]]
-    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in families]
-    strange = sorted(
-        letter
-        for letter in set("".join(texts)) - {"\n"}
-        if not any(font.get_char_index(ord(letter)) for font in fonts)
-    )
+    families = matplotlib.rcParams["font.family"]
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
+    letters = sorted(set("".join(texts)) - {"\n"})
+    strange = [x for x in letters if not any(font.get_char_index(ord(x)) for font in fonts)]
     if strange:
         show_notice(
             f"No font here has the letters {' '.join(strange[:5])}: they are drawn as □. "
             "A font such as Noto Sans CJK has them; install it and restart the kernel."
         )
-    table = str.maketrans({letter: "□" for letter in strange})
-    return [text.translate(table) for text in texts]
+    return [text.translate({ord(letter): "□" for letter in strange}) for text in texts]
 
 
 def panels(count: int = 1, *, figsize: tuple[float, float] = (6.4, 2.8), left: float = 0.5):
@@ -82,6 +82,8 @@ def panels(count: int = 1, *, figsize: tuple[float, float] = (6.4, 2.8), left: f
     To find a layout takes matplotlib as long as to draw. There is room for one line above and
     below, and ``left`` inches for what stands beside a y axis; ``figsize`` is in inches, too.
     """
+    import matplotlib.pyplot as plt
+
     figure = plt.figure(figsize=figsize, layout="constrained")
     figure.set_layout_engine("none")
     wide, high = figsize
@@ -95,7 +97,7 @@ def history(record, *, ax=None):
 
     ``record`` is a `History`; ``ax`` a pair of Axes, or None for a new figure. Returns the pair.
     """
-    axes = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")[1] if ax is None else ax
+    axes = _axes(ax, 2, figsize=(7.6, 2.8))
     epochs = np.arange(1, len(record.train_loss) + 1)
     for axis, name in zip(axes, ["loss", "accuracy"], strict=True):
         for split, colour, marker in [("train", BLUE, "o"), ("val", VERMILION, "s")]:
@@ -115,20 +117,17 @@ def bars(values: Mapping[str, float], *, errors=None, unit: str = "", ax=None):
 
     ``errors`` maps the same names to (low, high) ends of an interval, drawn as whiskers.
     """
-    ax = ax or plt.subplots(figsize=(6.4, 0.6 + 0.42 * len(values)), layout="constrained")[1]
+    ax = _axes(ax, figsize=(6.4, 0.6 + 0.42 * len(values)))
     names, numbers = list(values), np.array(list(values.values()), dtype=float)
     places = np.arange(len(names))[::-1]
-    whiskers = None
-    if errors is not None:
-        ends = np.array([errors[name] for name in names], dtype=float).T
-        whiskers = np.abs(ends - numbers)
+    # Without errors the whiskers have no length.
+    ends = numbers if errors is None else np.array([errors[n] for n in names], dtype=float).T
+    whiskers = None if errors is None else np.abs(ends - numbers)
     ax.barh(places, numbers, xerr=whiskers, color=BLUE, height=0.62, ecolor="0.25", capsize=3)
-    tips = numbers if errors is None else np.maximum(numbers, ends[1])
-    for place, number, tip in zip(places, numbers, tips, strict=True):
+    beside = {"textcoords": "offset points", "va": "center"}
+    for place, number, tip in zip(places, numbers, np.maximum(numbers, ends[-1]), strict=True):
         written = f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:.3g}"  # not 1.05e+03
-        ax.annotate(
-            f"{written}{unit}", (tip, place), (5, 0), textcoords="offset points", va="center"
-        )
+        ax.annotate(f"{written}{unit}", (tip, place), (5, 0), **beside)
     ax.set_yticks(places, drawable(names), parse_math=False)
     ax.margins(x=0.14)
     return ax
@@ -139,17 +138,10 @@ def curve(x: Sequence[float], intervals: Sequence, *, label: str = "", ax=None, 
 
     ``intervals`` has one object with ``mean``, ``low``, ``high`` for each x (`stats.Interval`).
     """
-    ax = ax or plt.subplots(layout="constrained")[1]
-    means = [i.mean for i in intervals]
+    ax = _axes(ax)
+    means, low, high = zip(*((i.mean, i.low, i.high) for i in intervals), strict=True)
     (drawn,) = ax.plot(x, means, marker="o", markersize=4, label=label or None, **line)
-    ax.fill_between(
-        x,
-        [i.low for i in intervals],
-        [i.high for i in intervals],
-        alpha=0.18,
-        color=drawn.get_color(),
-        linewidth=0,
-    )
+    ax.fill_between(x, low, high, alpha=0.18, color=drawn.get_color(), linewidth=0)
     return ax
 
 
@@ -177,37 +169,31 @@ def image_grid(
     ------
     ValueError : no images, or not as many titles as images
     """
+    import matplotlib.pyplot as plt
+
     pictures = np.asarray(images)
     if len(pictures) == 0 or (titles is not None and len(titles) != len(pictures)):
         found = "no titles" if titles is None else f"{len(titles)} titles"
         raise ValueError(f"got {len(pictures)} images and {found}; expected one title an image")
-    titles = None if titles is None else drawable(titles)
+    written = drawable(titles or [""] * len(pictures))
     rows, gap = -(-len(pictures) // columns), 0.03
-    lines = 1 + max(title.count("\n") for title in titles) if titles else 0
+    lines = 1 + max(title.count("\n") for title in written) if titles else 0
     # The unit is a cell's width; a line of 8 points takes 0.14 inches.
-    tall = pictures.shape[-2] / pictures.shape[-1] + 0.14 * lines / cell
+    aspect = pictures.shape[-2] / pictures.shape[-1]
+    tall = aspect + 0.14 * lines / cell
     figure = plt.figure(figsize=(cell * columns, cell * tall * rows), layout="constrained")
     ax = figure.add_subplot()
+    style = {"fontsize": 8, "ha": "center", "va": "bottom"}
     for n, picture in enumerate(pictures):
         left, bottom = n % columns, tall * (n // columns + 1)
-        top = bottom - picture.shape[-2] / picture.shape[-1]
-        grey = picture.ndim == 2
+        top, grey = bottom - aspect, picture.ndim == 2
         ax.imshow(
             picture if grey else picture.transpose(1, 2, 0),
             cmap="viridis" if grey else None,
             extent=(left + gap, left + 1 - gap, bottom - gap, top + gap),
         )
-        if titles is not None:
-            ax.text(
-                left + 0.5,
-                top,
-                titles[n],
-                fontsize=8,
-                ha="center",
-                va="bottom",
-                parse_math=False,
-                color="black" if colours is None else colours[n],
-            )
+        colour = "black" if colours is None else colours[n]
+        ax.text(left + 0.5, top, written[n], {"color": colour, **style}, parse_math=False)
     ax.set(xlim=(0, columns), ylim=(tall * rows, 0), aspect="equal", xticks=[], yticks=[])
     ax.axis("off")
     return ax
@@ -218,45 +204,14 @@ def confusion(matrix, classes: Sequence[str], *, ax=None):
     counts = np.asarray(matrix)
     if counts.shape != (len(classes), len(classes)):
         raise ValueError(f"got a matrix of shape {counts.shape} for {len(classes)} classes")
-    ax = ax or plt.subplots(figsize=(4.4, 3.6), layout="constrained")[1]
+    ax = _axes(ax, figsize=(4.4, 3.6))
     ax.imshow(counts, cmap="Blues")
-    for row, column in np.ndindex(*counts.shape):
-        light = counts[row, column] > counts.max() / 2
-        ax.text(
-            column,
-            row,
-            counts[row, column],
-            ha="center",
-            va="center",
-            color="white" if light else "black",
-        )
+    for (row, column), count in np.ndenumerate(counts):
+        colour = "white" if count > counts.max() / 2 else "black"
+        ax.text(column, row, count, ha="center", va="center", color=colour)
     names = drawable(classes)
     ax.set_xticks(range(len(classes)), names, rotation=30, ha="right", parse_math=False)
     ax.set_yticks(range(len(classes)), names, parse_math=False)
     ax.set(xlabel="predicted", ylabel="true")
     ax.spines[:].set_visible(False)
-    return ax
-
-
-def reliability(confidence, correct, *, ax=None):
-    """Accuracy against confidence in five groups of equal size, with the diagonal.
-
-    Parameters
-    ----------
-    confidence : [N] highest probability of each example; correct : [N] 0/1 or bool
-
-    Source: reliability diagram, Guo et al. 2017, https://arxiv.org/abs/1706.04599
-    """
-    ax = ax or plt.subplots(figsize=(3.8, 3.4), layout="constrained")[1]
-    confidence, correct = np.asarray(confidence), np.asarray(correct, dtype=float)
-    groups = np.array_split(np.argsort(confidence), 5)
-    ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="perfectly calibrated")
-    ax.plot(
-        [confidence[g].mean() for g in groups],
-        [correct[g].mean() for g in groups],
-        marker="o",
-        label="5 groups of equal size",
-    )
-    ax.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
-    ax.legend()
     return ax

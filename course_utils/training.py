@@ -45,8 +45,8 @@ class History:
     stopped: str = "finished"
 
 
-class _Ended:
-    def __init__(self, message: str, history: History):
+class _Ended(BaseException):
+    def __init__(self, message: str, history: History) -> None:
         super().__init__(message)
         self.history = history
 
@@ -141,7 +141,7 @@ def fit(
     return history
 
 
-def _train_epoch(model, batches, optimizer, mixed, scaler, scheduler):
+def _train_epoch(model, batches, optimizer, mixed, scaler, scheduler) -> tuple:
     """One pass over the training examples: the loss of each batch, their mean, the accuracy."""
     losses, right, sizes = [], [], []
     for inputs, labels in batches:
@@ -243,23 +243,21 @@ def check_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
             f"({', '.join(auxiliary)}). Drop them first: surgery.drop_auxiliary_heads(model), or "
             "surgery.replace_head(model, num_classes), which does it too"
         )
-    held = {id(p): p for group in optimizer.param_groups for p in group["params"]}
-    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    held = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
+    trainable = {p: name for name, p in model.named_parameters() if p.requires_grad}
     if not trainable:
         raise ValueError("every parameter is frozen, so nothing can learn: unfreeze the head first")
-    missing = [name for name, p in trainable.items() if id(p) not in held]
-    known = {id(p) for p in model.parameters()}
-    strange = [p for key, p in held.items() if p.requires_grad and key not in known]
+    known = set(held)
     build = "Build it last: torch.optim.Adam(p for p in model.parameters() if p.requires_grad)"
-    if missing:
+    if missing := [name for p, name in trainable.items() if p not in known]:
         raise ValueError(
             f"{len(missing)} trainable tensors are not in the optimizer, for example {missing[0]}: "
             f"it was built before the head was swapped or before they were unfrozen. {build}"
         )
-    if strange:
+    if strange := [list(p.shape) for p in held if p not in trainable]:
         raise ValueError(
             f"{len(strange)} trainable tensors of the optimizer are not in the model, for example "
-            f"one of shape {list(strange[0].shape)}: an old head, or another network's. {build}"
+            f"one of shape {strange[0]}: an old head, or another network's. {build}"
         )
 
 
@@ -285,7 +283,9 @@ def _check_last_batch(model: nn.Module, train, batch_size: int) -> None:
         )
 
 
-def _record(history, loss: float, accuracy: float, score: Evaluation | None, seconds: float):
+def _record(
+    history: History, loss: float, accuracy: float, score: Evaluation | None, seconds: float
+) -> None:
     history.train_loss.append(loss)
     history.train_accuracy.append(accuracy)
     history.seconds.append(seconds)
@@ -293,7 +293,7 @@ def _record(history, loss: float, accuracy: float, score: Evaluation | None, sec
         return
     history.val_loss.append(score.loss)
     history.val_accuracy.append(score.accuracy)
-    ranks = list(zip(history.val_accuracy, [-x for x in history.val_loss], strict=True))
+    ranks = [(a, -b) for a, b in zip(history.val_accuracy, history.val_loss, strict=True)]
     history.best_epoch = ranks.index(max(ranks))
 
 

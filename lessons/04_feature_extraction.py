@@ -479,7 +479,11 @@ plots.image_grid(test.images[worst], titles);
 # A classifier that says "90 %" should be right nine times in ten. Sort the test photos by confidence, cut them into equal groups, and compare what it said with how often it was right. On the diagonal, confidence means what it says; below it, the classifier boasts; above it, it is too modest.
 
 # %% alt="A reliability diagram: accuracy against confidence, bin by bin, beside the diagonal on which both are equal"
-plots.reliability(confidence, correct)
+from sklearn.calibration import CalibrationDisplay
+
+CalibrationDisplay.from_predictions(correct.numpy(), confidence.numpy(), n_bins=5,
+                                    strategy="quantile", name="the probe")
+plt.gca().set(xlabel="confidence", ylabel="accuracy")
 gap = (confidence.mean() - correct.double().mean()).item()
 print(f"mean confidence {confidence.mean():.3f}, accuracy {correct.double().mean():.3f}: "
       f"{'boastful' if gap > 0 else 'modest'} by {100 * abs(gap):.1f} points")

@@ -110,14 +110,6 @@ def test_confusion_writes_every_count():
         plots.confusion(np.eye(3), ["x", "y"])
 
 
-def test_reliability_of_a_calibrated_classifier_lies_on_the_diagonal():
-    rng = np.random.default_rng(0)
-    confidence = rng.uniform(0.2, 1.0, 50_000)
-    ax = plots.reliability(confidence, rng.uniform(size=50_000) < confidence)
-    drawn = ax.lines[1]
-    assert np.allclose(drawn.get_xdata(), drawn.get_ydata(), atol=0.02)
-
-
 def test_style_is_set_only_when_asked_for():
     before = plt.rcParams["axes.spines.top"]
     plots.use_style()
