@@ -481,9 +481,9 @@ plots.image_grid(test.images[worst], titles);
 # %% alt="A reliability diagram: accuracy against confidence, bin by bin, beside the diagonal on which both are equal"
 from sklearn.calibration import CalibrationDisplay
 
-CalibrationDisplay.from_predictions(correct.numpy(), confidence.numpy(), n_bins=5,
-                                    strategy="quantile", name="the probe")
-plt.gca().set(xlabel="confidence", ylabel="accuracy")
+diagram = CalibrationDisplay.from_predictions(correct.numpy(), confidence.numpy(), n_bins=5,
+                                              strategy="quantile", name="the probe")
+diagram.ax_.set(xlabel="confidence", ylabel="accuracy")
 gap = (confidence.mean() - correct.double().mean()).item()
 print(f"mean confidence {confidence.mean():.3f}, accuracy {correct.double().mean():.3f}: "
       f"{'boastful' if gap > 0 else 'modest'} by {100 * abs(gap):.1f} points")
