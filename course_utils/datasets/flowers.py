@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from course_utils.datasets.drawn import blooms, petals, scenes
 from course_utils.datasets.photos import (
-    Photo,
     PhotosUnavailable,
     download_photos,
-    list_path,
+    look_for_photos,
     read_list,
-    usable_photos,
     verified,
 )
 from course_utils.datasets.pictures import RECIPE, decode
@@ -27,7 +26,6 @@ from course_utils.store import cache, messages
 SPLITS = ("train", "val", "test")
 SOURCES = ("auto", "photos", "rendered")
 RENDERED_PER_CLASS = {"train": 100, "val": 40, "test": 100}  # as the photos
-RENDERED_SEED = {"train": 0, "val": 1, "test": 2}
 CREDIT = "TensorFlow flower_photos, CC BY 2.0, Flickr id in the file name"
 
 
@@ -73,7 +71,7 @@ def load_flowers(size: int = 128, *, source: str = "auto") -> Flowers:
     if source == "rendered":
         return _rendered(size, f"{asked} asks for them")
     try:
-        flowers = _photos(size)
+        return _photos(size)
     except PhotosUnavailable as error:
         if source == "auto":
             return _rendered(size, str(error))
@@ -81,46 +79,29 @@ def load_flowers(size: int = 128, *, source: str = "auto") -> Flowers:
             f"The photos were asked for, but {error}. Put the flower_photos folder into data/ or "
             'into $COURSE_DATA_DIR, or use source="rendered".'
         ) from error
-    count = sum(len(getattr(flowers, split)) for split in SPLITS)
-    messages.show_notice(f"Flowers: {count:,} real photos at {size} px. Credit: {CREDIT}.")
-    return flowers
 
 
 def _photos(size: int) -> Flowers:
-    """The photos from the cache, from a folder, or downloaded."""
-    listed = read_list()
-    classes = tuple(sorted({photo.label for photo in listed}))
-    name = _cache_name("photos", size, RECIPE.encode(), list_path().read_bytes())
-    cached = cache.read(name)
-    if _fits(cached, len(listed), 3, size, size):
-        return _assemble(cached, listed, classes)
-    folder, good = usable_photos()
-    if folder is None:
-        folder = download_photos()
-        good = verified(folder)
-    if len(good) < len(listed):
-        messages.show_notice(
-            f"{len(listed) - len(good)} of {len(listed):,} photos are not as listed: left out."
-        )
-    images = decode([folder / photo.path for photo in good], size)
-    if len(good) == len(listed):
-        cache.write(name, images)
-    return _assemble(images, good, classes)
-
-
-def _assemble(images: Tensor, photos: list[Photo], classes: tuple[str, ...]) -> Flowers:
-    """Images [N, 3, size, size] in the order of ``photos``, taken apart by split."""
-    everything = ImageSet(
-        images,
-        torch.tensor([classes.index(photo.label) for photo in photos]),
-        classes,
-        tuple(photo.file for photo in photos),
-    )
-    splits = {
-        split: everything[[i for i, photo in enumerate(photos) if photo.split == split]]
-        for split in SPLITS
-    }
-    return Flowers(**splits, source="photos")
+    """The photos from the cache, from a folder, or downloaded; with the banner."""
+    good = listed = read_list()
+    name = _cache_name("photos", size, RECIPE, str(listed))
+    images = cache.read(name)
+    if not _fits(images, len(listed), size):
+        folder, good, wrong = look_for_photos()
+        for sentence in wrong:
+            messages.show_notice(f"{sentence}.")
+        if folder is None:
+            folder = download_photos()
+            good = verified(folder)
+        if missing := len(listed) - len(good):
+            told = f"{missing} of {len(listed):,} photos are not as listed: left out."
+            messages.show_notice(told)
+        images = decode([folder / photo.path for photo in good], size)
+        if not missing:
+            cache.write(name, images)
+    messages.show_notice(f"Flowers: {len(good):,} real photos at {size} px. Credit: {CREDIT}.")
+    names = tuple(photo.file for photo in good)
+    return _parted(images, [(photo.split, photo.label) for photo in good], names, "photos")
 
 
 def _rendered(size: int, reason: str) -> Flowers:
@@ -130,34 +111,43 @@ def _rendered(size: int, reason: str) -> Flowers:
         "figures differ from the published ones."
     )
     # The generator's own source is part of the key: a changed drawing is never taken from a cache.
-    sources = [Path(module.__file__).read_bytes() for module in (petals, blooms, scenes)]
-    name = _cache_name("rendered", size, *sources)
-    classes = scenes.CLASSES
-    counts = [len(classes) * RENDERED_PER_CLASS[split] for split in SPLITS]
-    images = cache.kept(
-        name, lambda: _drawn(size), lambda found: _fits(found, sum(counts), 3, size, size)
-    )
-    splits = {}
-    for split, part in zip(SPLITS, images.split(counts), strict=True):
-        labels = torch.arange(len(classes)).repeat_interleave(RENDERED_PER_CLASS[split])
-        splits[split] = ImageSet(part, labels, classes)
-    return Flowers(**splits, source="rendered")
-
-
-def _drawn(size: int) -> Tensor:
-    """The images of all splits, one after another."""
-    drawn = [
-        scenes.render_flowers(RENDERED_PER_CLASS[split], size=size, seed=RENDERED_SEED[split])
+    sources = [inspect.getsource(module) for module in (petals, blooms, scenes)]
+    rows = [
+        (split, label)
         for split in SPLITS
+        for label in scenes.CLASSES
+        for _ in range(RENDERED_PER_CLASS[split])
     ]
-    return torch.cat([part.images for part in drawn])
+
+    def drawn() -> Tensor:
+        parts = [
+            scenes.render_flowers(RENDERED_PER_CLASS[split], size=size, seed=seed).images
+            for seed, split in enumerate(SPLITS)
+        ]
+        return torch.cat(parts)
+
+    name = _cache_name("rendered", size, *sources)
+    images = cache.kept(name, drawn, lambda found: _fits(found, len(rows), size))
+    return _parted(images, rows, (), "rendered")
 
 
-def _cache_name(source: str, size: int, *contents: bytes) -> str:
+def _parted(
+    images: Tensor, rows: list[tuple[str, str]], names: tuple[str, ...], source: str
+) -> Flowers:
+    """Images [N, 3, size, size] taken apart by their rows (split, label)."""
+    labels = torch.tensor([scenes.CLASSES.index(label) for _, label in rows])
+    everything = ImageSet(images, labels, scenes.CLASSES, names)
+    train, val, test = (
+        everything[[i for i, (part, _) in enumerate(rows) if part == split]] for split in SPLITS
+    )
+    return Flowers(train, val, test, source)
+
+
+def _cache_name(source: str, size: int, *contents: str) -> str:
     """A file name that changes with whatever the images are made from."""
-    digest = hashlib.sha256(b"\0".join(contents)).hexdigest()
+    digest = hashlib.sha256("\0".join(contents).encode()).hexdigest()
     return f"{source}-{size}-{digest[:16]}.uint8"
 
 
-def _fits(found: object, *shape: int) -> bool:
-    return isinstance(found, Tensor) and found.dtype == torch.uint8 and found.shape == shape
+def _fits(found: Any, n: int, size: int) -> bool:
+    return found is not None and (found.dtype, *found.shape) == (torch.uint8, n, 3, size, size)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,16 +21,17 @@ from course_utils.store.folders import cache_dir
 from course_utils.store.identity import Unidentified, key_of
 
 BOUND = 500_000_000  # bytes: the photos in three sizes, or the passes over them of fifty networks
+Result = TypeVar("Result")
 
 
 def kept_pass(
     kind: str,
-    make: Callable[[], object],
-    usable: Callable[[object], bool],
+    make: Callable[[], Result],
+    usable: Callable[[Any], bool],
     model: nn.Module,
     pixels: torch.Tensor,
     settings: Iterable[str] = (),
-):
+) -> Result:
     """`kept`, under a key of all that a pass of ``model`` over ``pixels`` depends on.
 
     Where the key cannot be told, a printed line says why, and the pass is made each time.
@@ -42,7 +44,7 @@ def kept_pass(
     return kept(f"{kind}/{key}.kept", make, usable)
 
 
-def kept(path: Path | str, make: Callable[[], object], usable: Callable[[object], bool]):
+def kept(path: str, make: Callable[[], Result], usable: Callable[[Any], bool]) -> Result:
     """What lies at ``path`` in the course's cache; else what ``make`` returns, stored there.
 
     A file that is damaged, or holds what is not ``usable``, is only a cache miss: it is written
@@ -55,31 +57,27 @@ def kept(path: Path | str, make: Callable[[], object], usable: Callable[[object]
     usable : whether what was read has the expected form; may raise
     """
     found = read(path)
-    try:
+    with suppress(Exception):  # of another form than expected: no use either
         if found is not None and usable(found):
             return found
-    except Exception:  # of another form than expected: no use either
-        pass
     result = make()
     write(path, result)
     return result
 
 
-def read(path: Path | str) -> object | None:
+def read(path: str) -> Any:
     """What `write` has stored; None where nothing is, or not what was written."""
-    try:
+    with suppress(Exception):  # unreadable, or not ours: there are many ways to be no use
         content = memoryview((cache_dir() / path).read_bytes())
         # torch.load finds half a file, but not a changed bit: it does not look at the checksums.
         if hashlib.sha256(content[32:]).digest() == content[:32]:
             with suppress(OSError):  # a cache that can only be read
                 os.utime(cache_dir() / path)  # used now: it goes last
             return torch.load(io.BytesIO(content[32:]), weights_only=True)
-    except Exception:  # unreadable, or not ours: there are many ways to be no use
-        pass
     return None
 
 
-def write(path: Path | str, result: object) -> None:
+def write(path: str, result: object) -> None:
     """Store tensors and plain containers: a SHA-256 (32 bytes), and what torch.save makes of them.
 
     Where that cannot be done, a printed line says so, and nothing half-written stays.
@@ -87,13 +85,13 @@ def write(path: Path | str, result: object) -> None:
     content = io.BytesIO()
     torch.save(result, content)
     try:
-        path = cache_dir() / path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.remove_strays(path.parent, "*")  # all in this folder is ours
-        with files.replacing(path) as file:
+        place = cache_dir() / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.remove_strays(place.parent, ".*.????????.tmp")  # all in this folder is ours
+        with files.replacing(place) as file:
             file.write(hashlib.sha256(content.getbuffer()).digest())
             file.write(content.getbuffer())
-        _make_room(path)
+        _make_room(place)
     except OSError as error:
         print(f"The result could not be kept on disk ({error}): next time it is computed again.")
 

@@ -7,21 +7,22 @@ import glob
 import itertools
 import os
 import secrets
+import shutil
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, SoftFileLock, Timeout
 
-LOCK_SECONDS = 5
-STRAY_SECONDS = 3600
+LOCK_SECONDS = 5.0
+STRAY_SECONDS = 24 * 3600
 KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device", "b": "a device"}
 
 
-def locked(path: Path, seconds: float | None = None):
+def locked(path: Path, seconds: float | None = None) -> AbstractContextManager:
     """A context that holds the lock beside a file; the system frees it when its process ends.
 
     Raises
@@ -29,29 +30,41 @@ def locked(path: Path, seconds: float | None = None):
     OSError : it cannot be had within ``seconds``, by default `LOCK_SECONDS`
     """
     seconds = LOCK_SECONDS if seconds is None else seconds
-    target, patience = os.path.realpath(path), {"timeout": seconds, "poll_interval": 0.01}
+    target = os.path.realpath(path)
     try:
-        return FileLock(f"{target}.lock").acquire(**patience)
+        return FileLock(f"{target}.lock").acquire(seconds, poll_interval=0.01)
     except (OSError, NotImplementedError) as error:
         if isinstance(error, OSError) and error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
             raise
         # This network drive knows no locks; a file that is there or not stands for one.
-        return SoftFileLock(f"{target}.softlock").acquire(**patience)
+        return SoftFileLock(f"{target}.softlock").acquire(seconds, poll_interval=0.01)
 
 
 def read(path: Path, at_most: int) -> bytes:
-    """The content of a regular file. Nothing else is opened: a pipe would wait for its writer.
+    """The content of a regular file.
 
     Raises
     ------
     OSError : there is no regular file, it holds more than ``at_most`` bytes, or cannot be read
     """
-    _details(path)
+    regular(path)
     with open(path, "rb") as file:
         content = file.read(at_most + 1)
     if len(content) > at_most:
         raise OSError(errno.EFBIG, f"it holds over {at_most:,} bytes", str(path))
     return content
+
+
+def regular(path: str | Path) -> os.stat_result:
+    """About a regular file, or the one that a link leads to; an OSError about anything else.
+
+    Look before you open: a pipe would wait for its writer, and a device may never end.
+    """
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        kind = KINDS.get(stat.filemode(found.st_mode)[0], "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    return found
 
 
 def write(path: Path, content: bytes) -> None:
@@ -74,15 +87,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     try:
-        before = _details(target)
+        before = regular(target)
     except FileNotFoundError:
         before = None
-    remove_strays(target.parent, glob.escape(target.name))
+    remove_strays(target.parent, f".{glob.escape(target.name)}.????????.tmp")
     scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(scratch, "xb") as file:
-            if before:
-                _make_like(scratch, before)  # before anything is in it that others may not read
+            if before:  # before anything is in it that others may not read
+                with suppress(OSError, AttributeError):  # only root may give a file away
+                    os.chown(scratch, before.st_uid, before.st_gid)
+                if scratch.stat().st_mode != before.st_mode:
+                    scratch.chmod(stat.S_IMODE(before.st_mode))
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -91,6 +107,25 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             scratch.unlink()
         raise
+
+
+def _replace(source: Path, target: Path) -> None:
+    for _ in range(9):  # Windows refuses while another process reads the target, for a moment
+        with suppress(PermissionError):
+            return os.replace(source, target)
+        time.sleep(0.01)
+    os.replace(source, target)
+
+
+def remove_strays(folder: Path, pattern: str) -> None:
+    """Remove what killed writers left: files and folders like ``pattern``.
+
+    What was changed within a day stays: it may still be written.
+    """
+    for stray in folder.glob(pattern):
+        with suppress(OSError):
+            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
+                shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
 
 
 def beside(path: Path, word: str) -> Path:
@@ -109,43 +144,3 @@ def reason(error: Exception) -> str:
     if isinstance(error, Timeout):
         return "another program keeps its lock"
     return (getattr(error, "strerror", None) or "").lower() or str(error).rstrip(".")
-
-
-def _details(path: Path) -> os.stat_result:
-    """About a regular file, or the one that a link leads to; an OSError about anything else."""
-    found = os.stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        kind = KINDS.get(stat.filemode(found.st_mode)[0], "something else")
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
-    return found
-
-
-def _make_like(path: Path, model: os.stat_result) -> None:
-    ours = os.stat(path)
-    if (ours.st_uid, ours.st_gid) != (model.st_uid, model.st_gid):
-        with suppress(OSError):  # only root may give a file away
-            os.chown(path, model.st_uid, model.st_gid)
-    if ours.st_mode != model.st_mode:
-        os.chmod(path, stat.S_IMODE(model.st_mode))
-
-
-def remove_strays(folder: Path, name: str) -> None:
-    """Remove what killed writers of files of this name left; ``*`` stands for any.
-
-    What is younger than an hour stays: it may still be written.
-    """
-    for stray in folder.glob(f".{name}.????????.tmp"):
-        with suppress(OSError):
-            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
-                stray.unlink()
-
-
-def _replace(source: Path, target: Path, tries: int = 10) -> None:
-    # Windows refuses while another process reads the target, which takes it a moment.
-    for left in reversed(range(tries)):
-        try:
-            return os.replace(source, target)
-        except PermissionError:
-            if not left:
-                raise
-            time.sleep(0.01)

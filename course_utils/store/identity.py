@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 
 import torch
-import torchvision
 from torch import nn
 
 # Their code changes with their versions only. torch.jit, torch.fx and torch.nn.parallel hold other
@@ -39,6 +38,8 @@ def key_of(model: nn.Module, pixels: torch.Tensor, settings: Iterable[str] = ())
     Unidentified : a class of somebody else's, a hook, a replaced ``forward``, a setting that is no
         plain value, autocast, or another device
     """
+    import torchvision  # takes as long as torch itself
+
     if torch.is_autocast_enabled("cpu"):
         raise Unidentified("autocast is on")
     digest = hashlib.blake2b(_code_version(), digest_size=16)
@@ -64,48 +65,45 @@ def _described(module: nn.Module, path: str) -> list[str]:
     kind, where = type(module), f"{path or 'the network'} ({type(module).__name__})"
     if not f"{kind.__module__}.".startswith(LIBRARIES):
         raise Unidentified(f"{where} is no module of PyTorch or torchvision")
-    if not _known(kind.forward):
+    if not _full_name(kind.forward):
         raise Unidentified(f"the forward of {where} was replaced")
     if module._forward_hooks or module._forward_pre_hooks:
         raise Unidentified(f"{where} has a hook")
-    parts = [f"{kind.__module__}.{kind.__qualname__}"]
-    for name, value in sorted(vars(module).items()):
-        if name not in _MECHANICS:
-            parts.append(f"{name}={','.join(_plain(value, f'{name} of {where}'))}")
-    return parts
+    settings = {name: value for name, value in vars(module).items() if name not in _MECHANICS}
+    return [
+        f"{kind.__module__}.{kind.__qualname__}",
+        *(f"{name}={_plain(settings[name], f'{name} of {where}')}" for name in sorted(settings)),
+    ]
 
 
-def _plain(value: object, where: str) -> Iterator[str]:
+def _plain(value: object, where: str) -> str:
     """A setting as text that is the same for the same value only."""
     if value is None or isinstance(value, bool | int | float | str | torch.dtype):
-        yield repr(value)
-    elif isinstance(value, torch.Tensor):
-        yield _content(value)
-    elif isinstance(value, list | tuple):
-        yield type(value).__name__ + str(len(value))
-        for item in value:
-            yield from _plain(item, where)
+        return repr(value)
+    if isinstance(value, torch.Tensor):
+        return _content(value)
+    if isinstance(value, functools.partial):
+        value = [value.func, value.args, value.keywords]
     elif isinstance(value, dict):
-        yield from _plain([*value.keys()], where)
-        yield from _plain([*value.values()], where)
-    elif isinstance(value, functools.partial):
-        yield from _plain([value.func, value.args, value.keywords], where)
-    elif _known(value):
-        yield f"{value.__module__}.{value.__qualname__}"
-    else:
-        raise Unidentified(f"the {where} is a {type(value).__name__}, which says too little")
+        value = [*value.items()]
+    if isinstance(value, list | tuple):
+        return f"{type(value).__name__}({','.join(_plain(item, where) for item in value)})"
+    if name := _full_name(value):
+        return name
+    raise Unidentified(f"the {where} is a {type(value).__name__}, which says too little")
 
 
-def _known(value: object) -> bool:
-    """Whether it is a class or function of the libraries that its name says all about."""
+def _full_name(value: object) -> str:
+    """Of a class or function of the libraries whose name says all about it; "" of any other."""
     if isinstance(value, FunctionType):
         home = value.__globals__["__name__"]  # functools.wraps copies __module__, but not this
     elif isinstance(value, type | BuiltinFunctionType):
         home = value.__module__
     else:
-        return False
+        return ""
     # A lambda and a function in a function have names that say little.
-    return "<" not in value.__qualname__ and f"{home}.".startswith(("torch._C", *LIBRARIES))
+    ours = "<" not in value.__qualname__ and f"{home}.".startswith(("torch._C", *LIBRARIES))
+    return f"{home}.{value.__qualname__}" if ours else ""
 
 
 def _content(tensor: torch.Tensor) -> str:
@@ -114,5 +112,5 @@ def _content(tensor: torch.Tensor) -> str:
     if not plain or tensor.is_quantized or tensor.device.type != "cpu":
         raise Unidentified(f"its tensors are no plain ones on the CPU, but on {tensor.device}")
     whole = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-    digest = hashlib.blake2b(whole, digest_size=16).hexdigest()
+    digest = hashlib.blake2b(whole.data, digest_size=16).hexdigest()
     return f"{tensor.dtype} {tuple(tensor.shape)} {digest}"

