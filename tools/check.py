@@ -14,13 +14,14 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from course_utils.datasets.photos import find_photos
 from course_utils.store import threads
 from tools.builder.execute import TIMEOUT, kernel_env
 from tools.builder.lesson import ROOT
 
-# The stored outputs come from the photos. Run on drawn flowers, the cells that nbval compares word
-# for word also show that they do not depend on the pictures, and strict claims that they hold on
-# those, too.
+# The stored outputs come from the photos. Where there are none, or COURSE_FLOWERS=rendered asks for
+# it, the lessons run on drawn flowers: the cells that nbval compares word for word then also show
+# that they do not depend on the pictures, and strict claims that they hold on those, too.
 _NBVAL = ["--nbval-lax", "-p", "no:cacheprovider", f"--nbval-cell-timeout={TIMEOUT}"]
 _COUNT = re.compile(r"(\d+) (failed|passed|skipped|deselected|xfailed|errors?|warnings?)\b")
 
@@ -51,13 +52,14 @@ def stages() -> list[Stage]:
     # one thread runs. Not more than two, for a lesson takes up to 1.5 GB.
     two = ["-n", str(min(2, os.cpu_count() or 1)), "--dist"]
     alone = threads.environment(processes=2)
-    drawn = kernel_env(COURSE_FLOWERS="rendered") | alone
+    flowers = os.environ.get("COURSE_FLOWERS") or ("photos" if find_photos() else "rendered")
+    lessons = kernel_env(COURSE_FLOWERS=flowers) | alone
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),
         Stage("format", ["-m", "ruff", "format", "--check", "."]),
         Stage("build", ["-m", "tools.builder.build", "--check"]),
         Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons", *two, "loadfile"], alone),
-        Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], drawn),
+        Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], lessons),
         Stage(
             "lessons",
             ["-m", "pytest", "tests", "-m", "lessons", "--durations=0", *two, "worksteal"],

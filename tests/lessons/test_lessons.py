@@ -1,16 +1,14 @@
 """Every lesson, executed with papermill the ways learners meet it. Minutes: pytest -m lessons
 
-On the drawn flowers nbval runs them all, in strict mode: see the stage of that name in
-tools/check.py. Once is enough.
+As they stand nbval runs them all, in strict mode, on the photos or else on the drawn flowers: see
+the stage of that name in tools/check.py. Once is enough.
 """
 
 import papermill
 import pytest
 
-from course_utils.datasets.photos import find_photos
 from courseware.claims import MIME as CLAIM
 from courseware.exercises.report import MIME
-from tools.builder.build import read
 from tools.builder.execute import TIMEOUT, kernel_env
 from tools.builder.lesson import EXERCISE, ROOT, tags
 from tools.builder.notebook import lesson_with_solutions
@@ -48,10 +46,6 @@ def _has_parameter(notebook, name: str) -> bool:
     return any(line.startswith(f"{name} =") for cell in cells for line in cell.splitlines())
 
 
-def learner_notebook(lesson):
-    return read(ROOT / "notebooks" / f"{lesson.stem}.ipynb")
-
-
 def shown_as(kind: str, notebook) -> list[dict]:
     """What a run showed of one MIME type, in order."""
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -59,32 +53,21 @@ def shown_as(kind: str, notebook) -> list[dict]:
 
 
 @each_lesson
-def test_on_the_photos(lesson, run):
-    if find_photos() is None:
-        pytest.skip("no photos here: set COURSE_DATA_DIR")
-    shown = shown_as(CLAIM, run(learner_notebook(lesson), COURSE_FLOWERS="photos"))
-    # A claim about seconds may miss on a machine that runs other tests beside it.
-    assert shown and all(claim["status"] != "fails" or claim["timed"] for claim in shown)
+def test_with_its_solutions_on_another_network_without_weights(lesson, run, tmp_path):
+    """Drawn flowers, ResNet-18 with no file and no network, small settings, the solutions in place.
 
-
-@each_lesson
-def test_the_solutions_pass_their_checks(lesson, run):
-    notebook = lesson_with_solutions(lesson)
-    exercises = sum(EXERCISE in tags(cell) for cell in notebook.cells)
-    if not exercises:
-        pytest.skip("a lesson without exercises")
-    # Small parameters may cost an experiment its effect; what counts here are the checks.
-    done = run(notebook, SMALL, COURSE_FLOWERS="rendered", COURSE_STRICT="0")
-    assert [check["status"] for check in shown_as(MIME, done)] == ["solved"] * exercises
-
-
-@each_lesson
-def test_on_another_network_without_weights(lesson, run, tmp_path):
-    """ResNet-18 with no file and no network: structure only, and nothing pretrained is claimed."""
+    Only structure counts then, and nothing pretrained is claimed. One run for all of it: a kernel
+    and its imports cost more than many a lesson at these settings.
+    """
     place = {"COURSE_OFFLINE": "1", "TORCH_HOME": str(tmp_path), "COURSE_FLOWERS": "rendered"}
-    notebook = learner_notebook(lesson)
-    if not _has_parameter(notebook, "BACKBONE"):
-        pytest.skip("a lesson without a network")
-    shown = shown_as(CLAIM, run(notebook, SMALL | {"BACKBONE": "resnet18"}, **place))
-    assert any(claim["status"] == "skipped" for claim in shown)
-    assert all(claim["status"] != "fails" or claim["timed"] for claim in shown)
+    notebook = lesson_with_solutions(lesson)
+    network = {"BACKBONE": "resnet18"} if _has_parameter(notebook, "BACKBONE") else {}
+    # Small settings may cost the experiment of a lesson without a network its effect.
+    done = run(notebook, SMALL | network, COURSE_STRICT=str(len(network)), **place)
+    exercises = sum(EXERCISE in tags(cell) for cell in notebook.cells)
+    assert [check["status"] for check in shown_as(MIME, done)] == ["solved"] * exercises
+    claims = shown_as(CLAIM, done)
+    if network:
+        assert any(claim["status"] == "skipped" for claim in claims)
+        # A claim about seconds may miss on a machine that runs other tests beside it.
+        assert all(claim["status"] != "fails" or claim["timed"] for claim in claims)

@@ -75,3 +75,16 @@ def test_the_suite_has_all_its_stages():
         "nbval",
         "lessons",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "here", "flowers"),
+    [(None, "a folder", "photos"), (None, None, "rendered"), ("rendered", "a folder", "rendered")],
+)
+def test_nbval_takes_the_photos_where_there_are_some(monkeypatch, asked, here, flowers):
+    monkeypatch.delenv("COURSE_FLOWERS", raising=False)
+    if asked:
+        monkeypatch.setenv("COURSE_FLOWERS", asked)
+    monkeypatch.setattr(check, "find_photos", lambda: here)
+    nbval = next(stage for stage in check.stages() if stage.name == "nbval")
+    assert nbval.variables["COURSE_FLOWERS"] == flowers
