@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from course_utils.datasets.pictures import read_pictures
-from course_utils.datasets.report import FolderReport
-from course_utils.datasets.scan import BESIDE, SPLITS, folded, pictures, readable, subfolders
+from course_utils.datasets.pictures import read_pictures, room
+from course_utils.datasets.report import FolderReport, folded
 from course_utils.images import ImageSet
+
+SPLITS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
+BESIDE = "it lies beside the class folders"
+DEEPEST = 20  # folders in folders
+HIDDEN = {"__macosx", "thumbs.db", "desktop.ini", "@eadir", "$recycle.bin", "lost+found"}
 
 
 def load_folder(
@@ -42,21 +45,33 @@ def load_folder(
         classes, or a folder beside ``train`` without ``classes``
     MemoryError : they would fill more than half of this machine's memory
     """
-    folder, left_out = Path(folder), {}
-    names = subfolders(folder, left_out)
+    folder = Path(folder)
+    left_out: dict[str, str] = {}
+    names = _subfolders(folder, left_out)
     _check_layout(folder, names, classes, left_out)
     if classes is not None:
-        other = [name for name in names if readable(name) not in classes]
+        other = [name for name in names if _readable(name) not in classes]
         left_out |= dict.fromkeys(other, f"it is none of the classes {tuple(classes)}")
         names = [name for name in names if name not in other]
-    files = [(name, inside) for name in names for inside in pictures(folder, name, left_out)]
-    data = _read(folder, files, size, classes, smallest, left_out)
+    files = [place for name in names for place in _files(folder, name, left_out)]
+    images = room(len(files), size)
+    kept: list[list[str]] = []
+    found = read_pictures([folder / place for place in files], size, smallest=smallest)
+    for place, pixels in zip(files, found, strict=True):
+        if isinstance(pixels, str):
+            left_out[place] = pixels
+        else:
+            images[len(kept)] = pixels
+            kept.append(_readable(place).split("/", 1))
+    there = sorted({name for name, _ in kept})
     for name in names:
-        if not data.counts().get(readable(name)):
+        if _readable(name) not in there:
             left_out.setdefault(name, "it holds no picture that can be used")
-    left_out = {readable(place): reason for place, reason in left_out.items()}
-    report = FolderReport.of({"": data}, left_out)
-    there = [name for name, count in data.counts().items() if count]
+    order = tuple(there if classes is None else classes)
+    labels = torch.tensor([order.index(name) for name, _ in kept], dtype=torch.int64)
+    inside = tuple(path for _, path in kept)
+    data = ImageSet(torch.from_numpy(images[: len(kept)]), labels, order, inside)
+    report = FolderReport.of({"": data}, {_readable(p): why for p, why in left_out.items()})
     if len(there) < (2 if classes is None else 1):
         raise ValueError(
             f"{folder} holds pictures of {there or 'no class'}; expected at least two folders with "
@@ -75,10 +90,12 @@ def load_splits(
 
     Raises ValueError when there is no folder train, and what `load_folder` raises.
     """
-    folder, left_out = Path(folder), {}
-    found = subfolders(folder, left_out)
-    splits = sorted((name for name in found if folded(name) in SPLITS), key=_train_last)[::-1]
-    if not splits or not _train_last(splits[0]):
+    folder = Path(folder)
+    left_out: dict[str, str] = {}
+    found = _subfolders(folder, left_out)
+    splits = [name for name in found if folded(name) in SPLITS]
+    splits.sort(key=lambda name: not folded(name).startswith("train"))
+    if not splits or not folded(splits[0]).startswith("train"):
         raise ValueError(f"no folder train in {folder}, but {found}: load_folder reads classes")
     left_out |= {name: "it is no split" for name in found if name not in splits}
     sets: dict[str, ImageSet] = {}
@@ -89,44 +106,9 @@ def load_splits(
     return sets, FolderReport.of(sets, left_out)
 
 
-def _train_last(split: str) -> bool:
-    return folded(split).startswith("train")
-
-
-def _read(folder, files, size, classes, smallest, left_out) -> ImageSet:
-    """The pictures that can be used; the others go into ``left_out`` with a reason."""
-    images, kept = _room(len(files), size), []
-    read = read_pictures(
-        [folder / name / inside for name, inside in files], size, smallest=smallest
-    )
-    for (name, inside), (_, found) in zip(files, read, strict=True):
-        if isinstance(found, str):
-            left_out[f"{name}/{inside}"] = found
-        else:
-            images[len(kept)] = found
-            kept.append((readable(name), readable(inside)))
-    classes = tuple(sorted({name for name, _ in kept}) if classes is None else classes)
-    labels = torch.tensor([classes.index(name) for name, _ in kept], dtype=torch.int64)
-    names = tuple(inside for _, inside in kept)
-    return ImageSet(torch.from_numpy(images[: len(kept)]), labels, classes, names)
-
-
-def _room(n: int, size: int) -> np.ndarray:
-    if size < 1:
-        raise ValueError(f"size is {size}; expected at least 1 pixel")
-    need = 3 * n * size**2
-    if (
-        hasattr(os, "sysconf")
-        and need > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE") / 2
-    ):
-        raise MemoryError(
-            f"{n:,} pictures of {size} px take {need / 1e9:.1f} GB, more than half of this "
-            "machine's memory: ask for a smaller size, or read fewer"
-        )
-    return np.empty((n, 3, size, size), dtype=np.uint8)
-
-
-def _check_layout(folder: Path, names: list[str], classes, left_out: dict[str, str]) -> None:
+def _check_layout(
+    folder: Path, names: list[str], classes: Sequence[str] | None, left_out: dict[str, str]
+) -> None:
     if isinstance(classes, str):
         raise TypeError(f"classes are {classes!r}; expected a sequence of names")
     if not names:
@@ -136,9 +118,60 @@ def _check_layout(folder: Path, names: list[str], classes, left_out: dict[str, s
     if all(folded(name) in SPLITS for name in names):
         raise ValueError(f"{names} in {folder} look like splits, not like classes: use load_splits")
     whole = folder.resolve()
-    if classes is None and folded(whole.name) in SPLITS and whole.with_name("train").is_dir():
-        if folded(whole.name) != "train":
-            raise ValueError(
-                f"{folder} lies beside train. Numbered by itself, it could give a class another "
-                "number than train does: give classes=train.classes, or read both by load_splits"
-            )
+    beside_train = folded(whole.name) in SPLITS - {"train"} and whole.with_name("train").is_dir()
+    if classes is None and beside_train:
+        raise ValueError(
+            f"{folder} lies beside train. Numbered by itself, it could give a class another "
+            "number than train does: give classes=train.classes, or read both by load_splits"
+        )
+
+
+def _readable(name: str) -> str:
+    """The name as text that can be printed: bytes that are no UTF-8 as ``\\udce9``."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+# ---- which files count: none is opened here, and what is passed over goes into left_out
+
+
+def _subfolders(folder: Path, left_out: dict[str, str]) -> list[str]:
+    """Names of the folders in it, sorted."""
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no folder {folder}; this notebook runs in {Path.cwd()}")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; expected a folder with one folder a class")
+    entries = _entries(folder, "", left_out)
+    left_out |= {entry.name: BESIDE for entry in entries if not entry.is_dir()}
+    return [entry.name for entry in entries if entry.is_dir()]
+
+
+def _files(folder: Path, inside: str, left_out: dict[str, str]) -> Iterator[str]:
+    """Files in ``folder/inside`` and below, as paths inside ``folder``, in sorted order."""
+    if inside.count("/") >= DEEPEST:
+        left_out[inside] = f"it lies more than {DEEPEST} folders deep"
+        return
+    for entry in _entries(folder, inside, left_out):
+        place = f"{inside}/{entry.name}"
+        if entry.is_dir():
+            yield from _files(folder, place, left_out)
+        else:
+            yield place
+
+
+def _entries(folder: Path, inside: str, left_out: dict[str, str]) -> list[os.DirEntry]:
+    """What is there, sorted by name, without hidden things and links."""
+    try:
+        entries = sorted(os.scandir(folder / inside), key=lambda entry: entry.name)
+    except OSError as error:
+        left_out[inside] = f"{inside or folder} cannot be opened ({error.strerror})"
+        return []
+    seen = []
+    for entry in entries:
+        place = f"{inside}/{entry.name}" if inside else entry.name
+        if entry.name.startswith((".", "~$")) or entry.name.lower() in HIDDEN:
+            left_out[place] = "hidden"
+        elif entry.is_symlink() or getattr(entry, "is_junction", lambda: False)():
+            left_out[place] = "it is a link, which could lead anywhere"
+        else:
+            seen.append(entry)
+    return seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from PIL import Image
 
 from course_utils.datasets.photos import candidates
 from course_utils.datasets.pictures import read_pictures
-from course_utils.datasets.scan import folded
+from course_utils.datasets.report import folded
 from course_utils.images import ImageSet
 
 CONTENTS = ".contents.txt"  # names the files of a split: what is not in it was not written here
 LONGEST = 250  # bytes of a name; most file systems take 255
-_NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on some system or other
-_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
+NO_NAME = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on some system or other
+DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # on Windows
 
 
 def write_image_folder(splits: dict[str, ImageSet], folder: str | Path) -> None:
@@ -36,60 +37,58 @@ def write_image_folder(splits: dict[str, ImageSet], folder: str | Path) -> None:
         class cannot be a folder's on every system
     FileExistsError : files that were not written here lie in a split's folder
     """
-    folder = Path(folder)
-    _check_folder_names("splits", tuple(splits))
+    _check_folder_names("splits", splits)
     for split, data in splits.items():
         _check_classes(split, data, next(iter(splits.values())).classes)
     for split in splits:
-        _clear(folder / split)
+        _clear(Path(folder, split))
     for split, data in splits.items():
         names, originals = _file_names(data), _originals(data)
-        (folder / split).mkdir(parents=True, exist_ok=True)
-        (folder / split / CONTENTS).write_text("\n".join(names), encoding="utf-8")
+        place = Path(folder, split)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / CONTENTS).write_text("\n".join(names), encoding="utf-8")
         for i, name in enumerate(names):
-            target = folder / split / name
-            target.parent.mkdir(exist_ok=True)
+            (place / name).parent.mkdir(exist_ok=True)
             if i in originals:
-                shutil.copyfile(originals[i], target)
+                shutil.copyfile(originals[i], place / name)
             else:
                 pixels = data.images[i].permute(1, 2, 0).cpu().numpy()
-                Image.fromarray(pixels).save(target, "JPEG", quality=95)
+                Image.fromarray(pixels).save(place / name, "JPEG", quality=95)
 
 
 def _cleaned(name: str) -> str:
     """The name that every system takes; the same where it already is one."""
-    name = _NO_NAME.sub("_", name).lstrip(".").rstrip(". ")
+    name = NO_NAME.sub("_", name).lstrip(".").rstrip(". ")
     name = name.encode()[-LONGEST:].decode(errors="ignore")
-    return f"_{name}" if _DEVICE.fullmatch(name) else name
+    return f"_{name}" if DEVICE.fullmatch(name) else name
 
 
-def _check_folder_names(what: str, names: tuple[str, ...]) -> None:
+def _check_folder_names(what: str, names: Iterable[str]) -> None:
+    seen: dict[str, str] = {}
     for name in names:
         if not name or _cleaned(name) != name:
             raise ValueError(
                 f'{name!r} cannot be the name of a folder on every system. Rename it: no < > : " / '
                 f"\\ | ? *, no dot at an end, no device of Windows, at most {LONGEST} bytes"
             )
-        same = [other for other in names if folded(other) == folded(name)]
-        if len(same) > 1:
-            raise ValueError(f"the {what} {same} would be one folder on some systems: rename one")
+        other = seen.setdefault(folded(name), name)
+        if other != name:
+            raise ValueError(
+                f"the {what} {[other, name]} would be one folder on some systems: rename one"
+            )
 
 
-def _check_classes(split: str, data: ImageSet, classes: tuple[str, ...]) -> None:
+def _check_classes(split: str, data: ImageSet, expected: tuple[str, ...]) -> None:
     _check_folder_names("classes", data.classes)
-    if data.classes != classes:
-        raise ValueError(f"{split!r} has the classes {data.classes}, another split {classes}")
-    if list(classes) != sorted(classes):
-        raise ValueError(
-            f"the classes are {classes}. ImageFolder numbers them by name, so their labels would "
-            "change: sort the classes first"
-        )
-    empty = [name for name, count in data.counts().items() if count == 0]
-    if empty:
-        raise ValueError(
-            f"{split!r} has no picture of {empty}. ImageFolder would number its classes otherwise "
-            "than those of the other splits: add a picture, or leave the class out everywhere"
-        )
+    wrong = ""
+    if data.classes != expected:
+        wrong = f"has the classes {data.classes}, another split {expected}: give both the same"
+    elif list(expected) != sorted(expected):
+        wrong = f"has the classes {expected}: sort the classes first"
+    elif empty := [name for name, count in data.counts().items() if count == 0]:
+        wrong = f"has no picture of {empty}: add one, or leave the class out everywhere"
+    if wrong:
+        raise ValueError(f"{split!r} {wrong}. ImageFolder would number them otherwise than the set")
 
 
 def _clear(folder: Path) -> None:
@@ -129,15 +128,15 @@ def _file_names(data: ImageSet) -> list[str]:
 
 def _originals(data: ImageSet) -> dict[int, Path]:
     """Position → the photo's file, where decoding it gives exactly the pixels of the set."""
-    places, _ = candidates()
-    if not places or not data.names:
-        return {}
-    named = enumerate(zip(data.labels.tolist(), data.names, strict=True))
-    files = {i: places[0] / data.classes[label] / name for i, (label, name) in named}
-    files = {i: path for i, path in files.items() if path.is_file()}
+    files = {}
+    for place in candidates()[0][:1]:
+        for i, name in enumerate(data.names):
+            path = place / data.classes[int(data.labels[i])] / name
+            if path.is_file():
+                files[i] = path
     decoded = read_pictures(list(files.values()), data.images.shape[-1])
     return {
-        i: path
-        for i, (path, found) in zip(files, decoded, strict=True)
+        i: files[i]
+        for i, found in zip(files, decoded, strict=True)
         if not isinstance(found, str) and np.array_equal(found, data.images[i].cpu().numpy())
     }

@@ -18,13 +18,15 @@ upper 8 bits, all but black.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from PIL import Image
 
 RESIZE_RATIO = 256 / 224  # ImageNet's usual evaluation crop: shorter side 256, centre 224
 GREY = (255, 4_095, 65_535)  # white in 8, 12 and 16 bits
 
-_TURN = {  # what makes a picture upright, by EXIF's number for its orientation
+TURNS = {  # what makes a picture upright, by EXIF's number for its orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -44,24 +46,18 @@ def square(image: Image.Image, size: int) -> np.ndarray:
 
     Raises Refused, and whatever Pillow's decoders raise.
     """
-    sixteen = ";16" in str(image.tile)  # Pillow forgets it once the pixels are there
+    sixteen = ";16" in str(getattr(image, "tile", ""))  # Pillow forgets it when it loads
     image.load()
     if sixteen and image.mode[0] not in "IF" and 0 < np.max(image.getextrema()[:3]) < 16:
         raise Refused("its colours have 12 bits or fewer in a 16-bit file: scale them to 8 bits")
-    turn = _TURN.get(_orientation(image))
+    try:
+        turn = TURNS.get(image.getexif()[0x0112])
+    except Exception:  # not there, or one of as many kinds as there are ways to damage EXIF
+        turn = None
     small = _resized_rgb(image, round(size * RESIZE_RATIO))
     small = small if turn is None else small.transpose(turn)
     left, top = (small.width - size) // 2, (small.height - size) // 2
     return np.asarray(small.crop((left, top, left + size, top + size))).transpose(2, 0, 1)
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's number; 1 (upright) where it says nothing that makes sense."""
-    try:
-        number = image.getexif().get(0x0112)
-    except Exception:  # as many kinds as there are ways to damage EXIF
-        return 1
-    return number if isinstance(number, int) else 1
 
 
 def _resized_rgb(image: Image.Image, shorter: int) -> Image.Image:
@@ -88,7 +84,7 @@ def _resized_grey(image: Image.Image, shorter: int) -> Image.Image:
     if "transparency" in image.info:
         raise Refused("one of its 16-bit grey levels stands for transparent: save it as RGBA")
     image = image.convert("I") if image.mode.startswith("I;") else image
-    low, high = image.getextrema()
+    low, high = cast(tuple[float, float], image.getextrema())
     whites = GREY if image.mode == "I" else (1, *GREY)
     white = next((white for white in whites if high <= white), None)
     if white is None or not low >= 0:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import math
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -19,11 +18,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import psutil
 import torch
 from PIL import Image
 from torch import Tensor
 
 from course_utils.datasets.kinds import RESIZE_RATIO, Refused, square
+from course_utils.store import files
 from course_utils.store.messages import progress
 
 RECIPE = "shorter-side-256/224-bilinear-v2"  # goes into the names of caches; change it with decode
@@ -33,9 +34,9 @@ LARGEST = 50_000_000  # pixels to hold at once: 200 MB, and as much again for a 
 LARGE = 4_000_000  # pixels; of pictures from this size on, one at a time is decoded
 LARGEST_FILE = 400_000_000  # bytes
 
-_TOO_LARGE = "it has more pixels than can be held in memory: save a smaller copy"
-_HEIC = "it is HEIC, which Pillow cannot read: export it as JPEG"
-_MARKS = {  # how other files begin that lie among pictures
+TOO_LARGE = "it has more pixels than can be held in memory: save a smaller copy"
+HEIC = "it is HEIC, which Pillow cannot read: export it as JPEG"
+MARKS = {  # how other files begin that lie among pictures
     b"%pdf": "it is a PDF",
     b"<svg": "it is an SVG drawing",
     b"<?xml": "it is an SVG drawing, or other XML",
@@ -66,61 +67,68 @@ def decode(paths: Sequence[str | Path], size: int) -> Tensor:
     Raises
     ------
     PictureError : a file is missing, no picture, damaged, or of a kind that is refused
-    ValueError : ``size`` is below 1
+    ValueError, MemoryError : as `room`
     """
-    images = np.empty((len(paths), 3, max(0, size), max(0, size)), dtype=np.uint8)
-    for i, (path, found) in enumerate(read_pictures(paths, size)):
+    images = room(len(paths), size)
+    for i, found in enumerate(read_pictures(paths, size)):
         if isinstance(found, str):
-            raise PictureError(f"{path} cannot be used as a picture: {found}")
+            raise PictureError(f"{paths[i]} cannot be used as a picture: {found}")
         images[i] = found
     return torch.from_numpy(images)
 
 
+def room(n: int, size: int) -> np.ndarray:
+    """Memory for ``n`` pictures: uint8 [n, 3, size, size].
+
+    Raises
+    ------
+    ValueError : ``size`` is below 1;  MemoryError : more than half of this machine's memory
+    """
+    if size < 1:
+        raise ValueError(f"size is {size}; expected at least 1 pixel")
+    need = 3 * n * size**2
+    if need > psutil.virtual_memory().total / 2:
+        raise MemoryError(
+            f"{n:,} pictures of {size} px take {need / 1e9:.1f} GB, more than half of this "
+            "machine's memory: ask for a smaller size, or read fewer"
+        )
+    return np.empty((n, 3, size, size), dtype=np.uint8)
+
+
 def read_pictures(
     paths: Sequence[str | Path], size: int, *, smallest: int = 1
-) -> Iterator[tuple[str | Path, np.ndarray | str]]:
-    """Each path with its pixels, uint8 [3, size, size], or with the reason why it has none.
+) -> Iterator[np.ndarray | str]:
+    """For each path its pixels, uint8 [3, size, size], or the reason why it has none.
 
     In the order of ``paths``, decoded on several threads (Pillow releases Python's lock). The
     shorter side must have ``smallest`` pixels.
     """
-    if size < 1:
-        raise ValueError(f"size is {size}; expected at least 1 pixel")
     read = functools.partial(_read, size=size, smallest=smallest)
     # Pillow warns of damaged metadata without naming the file; it is passed over.
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = progress(pool.map(read, paths), "decoding", total=len(paths))
-        yield from zip(paths, found, strict=True)
+        yield from progress(pool.map(read, paths), "decoding", total=len(paths))
 
 
 def _read(path: str | Path, size: int, smallest: int) -> np.ndarray | str:
     """Pixels, or the reason alone: an exception would keep a half-decoded picture in memory."""
     try:
-        status = os.stat(path)
-        _check_file(status)
+        length = files.regular(path).st_size
+        if length == 0:
+            return "it is empty"
+        if length > LARGEST_FILE:
+            return f"it has {length / 1e6:,.0f} MB, more than any picture needs"
         with open(path, "rb") as file, _opened(file) as image:
             return _pixels(image, size, smallest)
     except Refused as reason:
         return str(reason)
     except Image.DecompressionBombError:
-        return _TOO_LARGE
+        return TOO_LARGE
     except MemoryError:
         return "there is not enough memory for it: save a smaller copy"
     except Exception as error:  # SyntaxError, struct.error, EOFError, zlib.error: Pillow has many
         known = getattr(error, "strerror", None)  # such as "Permission denied"
         return known or f"it is damaged ({error or type(error).__name__})"
-
-
-def _check_file(status: os.stat_result) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise Refused("it is a folder")
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait for ever
-        raise Refused("it is no regular file, but a pipe or a device")
-    if status.st_size == 0:
-        raise Refused("it is empty")
-    if status.st_size > LARGEST_FILE:
-        raise Refused(f"it has {status.st_size / 1e6:,.0f} MB, more than any picture needs")
 
 
 def _opened(file: BinaryIO) -> Image.Image:
@@ -133,10 +141,10 @@ def _opened(file: BinaryIO) -> Image.Image:
         pass
     if head[4:8] == b"ftyp":
         heic = head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
-        raise Refused(_HEIC if heic else "it is a video, or a damaged AVIF")
+        raise Refused(HEIC if heic else "it is a video, or a damaged AVIF")
     start = head.lstrip().lower()
     other = f"it is none of {', '.join(_formats())}, or damaged"
-    raise Refused(next((kind for mark, kind in _MARKS.items() if start.startswith(mark)), other))
+    raise Refused(next((kind for mark, kind in MARKS.items() if start.startswith(mark)), other))
 
 
 @functools.cache
@@ -156,7 +164,7 @@ def _pixels(image: Image.Image, size: int, smallest: int) -> np.ndarray:
     image.draft(None, (2 * shorter, 2 * shorter))
     decoded = math.prod(image.size)
     if decoded > LARGEST:
-        raise Refused(_TOO_LARGE)
+        raise Refused(TOO_LARGE)
     # A progressive JPEG is held whole, whatever becomes of it.
     held = whole if image.info.get("progressive") else decoded
     with _one_large if held > LARGE else nullcontext():

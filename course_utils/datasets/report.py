@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from course_utils.datasets.scan import folded
 from course_utils.images import ImageSet
 
 SHOWN = 3  # places of a kind that are named
+Place = tuple[str, str, str]  # split ("" for none), class, name
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,8 +33,8 @@ class FolderReport:
     def of(cls, sets: Mapping[str, ImageSet], left_out: Mapping[str, str]) -> FolderReport:
         """The report on one set, under the name "", or on several splits."""
         counts = {split: data.counts() for split, data in sets.items()}
-        same = same_pictures(sets)
-        twins = [tuple(_place(*where) for where in group) for group in same]
+        same = _same_pictures(sets)
+        twins = [tuple(_path(*place) for place in group) for group in same]
         return cls(counts, dict(left_out), twins, [*_on_classes(counts), *_on_twins(same)])
 
     def __str__(self) -> str:
@@ -52,56 +53,63 @@ class FolderReport:
     __repr__ = __str__
 
 
-def same_pictures(sets: Mapping[str, ImageSet]) -> list[list[tuple[str, str, str]]]:
-    """Groups of pictures with the same pixels, within one set and across: (set, class, name) each.
+def folded(name: str) -> str:
+    """Equal for names that are one on a system that ignores case, or how accents are stored."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _same_pictures(sets: Mapping[str, ImageSet]) -> list[list[Place]]:
+    """Groups of pictures with the same pixels, within one set and across.
 
     Pictures that were cut, resized or saved anew with a loss are not found so.
     """
     groups = defaultdict(list)
     for split, data in sets.items():
-        names = data.names or tuple(map(str, range(len(data))))
-        for image, label, name in zip(data.images, data.labels.tolist(), names, strict=True):
-            key = hashlib.sha256(image.contiguous().cpu().numpy()).digest()
-            groups[tuple(image.shape), key].append((split, data.classes[label], name))
+        for image, label, name in zip(data.images, data.labels, data.names, strict=True):
+            key = hashlib.sha256(image.numpy().data).digest()
+            groups[key].append((split, data.classes[label], name))
     return [group for group in groups.values() if len(group) > 1]
 
 
-def _on_classes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    counts = {_place(split, name): n for split, of in counts.items() for name, n in of.items()}
-    said = []
-    if empty := [place for place, count in counts.items() if count == 0]:
-        said.append(f"No picture of {_some(empty)}")
-    if single := [place for place, count in counts.items() if count == 1]:
-        said.append(f"A single picture of {_some(single)}: it cannot be split into train and val")
+def _on_classes(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    flat = {_path(split, name): n for split, of in counts.items() for name, n in of.items()}
+    if empty := [place for place, count in flat.items() if count == 0]:
+        yield f"No picture of {_some(empty)}"
+    if single := [place for place, count in flat.items() if count == 1]:
+        yield f"A single picture of {_some(single)}: it cannot be split into train and val"
     alike = defaultdict(list)
-    for place in counts:
+    for place in flat:
         alike[" ".join(folded(place).split())].append(place)
     for places in alike.values():
         if len(places) > 1:
-            said.append(f"Hard to tell apart, and one folder on some systems: {_some(places)}")
-    return said
+            yield f"Hard to tell apart, and one folder on some systems: {_some(places)}"
 
 
-def _on_twins(same: Sequence[Sequence[tuple[str, str, str]]]) -> list[str]:
-    kinds = {
-        "In several splits, so scores on them mean nothing": lambda where: where[0],
-        "Under several classes, so a label is wrong": lambda where: where[1],
+def _on_twins(same: Sequence[Sequence[Place]]) -> Iterator[str]:
+    kinds: dict[str, list[str]] = {
+        "In several splits, so scores on them mean nothing": [],
+        "Under several classes, so a label is wrong": [],
+        "Twice in one class; keep copies on one side of a split": [],
     }
-    said, left = [], list(same)
-    for what, part in kinds.items():
-        found = [group for group in same if len({part(where) for where in group}) > 1]
-        left = [group for group in left if group not in found]
+    leaks, contradictions, copies = kinds.values()
+    for group in same:
         # Of each split or class one picture is named, however many there are.
-        said += _listed(what, [[*{part(w): w for w in group[::-1]}.values()] for group in found])
-    return said + _listed("Twice in one class; keep copies on one side of a split", left)
+        splits = {place[0]: place for place in reversed(group)}
+        classes = {place[1]: place for place in reversed(group)}
+        if len(splits) > 1:
+            leaks.append(_listed(splits.values()))
+        if len(classes) > 1:
+            contradictions.append(_listed(classes.values()))
+        if len(splits) == len(classes) == 1:
+            copies.append(_listed(group))
+    yield from (f"{what}: {_some(places)}" for what, places in kinds.items() if places)
 
 
-def _listed(what: str, groups: Sequence[Sequence[tuple[str, str, str]]]) -> list[str]:
-    same = [" = ".join(_text(_place(*where)) for where in group[:SHOWN]) for group in groups]
-    return [f"{what}: {_some(same)}"] if same else []
+def _listed(group: Iterable[Place]) -> str:
+    return " = ".join(_text(_path(*place)) for place in list(group)[:SHOWN])
 
 
-def _place(split: str, *rest: str) -> str:
+def _path(split: str, *rest: str) -> str:
     return "/".join((split, *rest) if split else rest)
 
 

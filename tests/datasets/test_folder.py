@@ -63,7 +63,7 @@ READ = {
         dict.fromkeys("ant/self.jpg ant/nowhere.jpg ant/out.jpg ant/loop outer".split(), LINK),
         None,
     ),
-    "pipe": (BOTH, {"ant/waits.jpg": "a pipe"}, None),
+    "pipe": (BOTH, {"ant/waits.jpg": "a named pipe"}, None),
     "folder_called_jpg": ({"ant": 5, "bee": 3}, {}, None),
     "scripts": ({**dict.fromkeys(SCRIPTS, 3), "\u732b": 4}, {}, None),
     "markup": (dict.fromkeys(MARKUP, 2), {}, None),

@@ -328,9 +328,8 @@ def test_order_and_reasons_with_many_threads(tmp_path):
         Image.new("RGB", (20 + 5 * (i % 7), 30), (i * 6,) * 3).save(path)
     assert decode(paths, 16)[:, 0, 0, 0].tolist() == [i * 6 for i in range(40)]
     paths[7].write_bytes(b"")
-    found = list(read_pictures(paths, 16, smallest=21))
-    assert [path for path, _ in found] == paths
-    reasons = {path.name: why for path, why in found if isinstance(why, str)}
+    found = dict(zip(paths, read_pictures(paths, 16, smallest=21), strict=True))
+    reasons = {path.name: why for path, why in found.items() if isinstance(why, str)}
     assert "empty" in reasons.pop("7.png")
     assert set(reasons) == {f"{i}.png" for i in range(0, 40, 7) if i != 7}
     assert all("20 pixels, fewer than 21" in why for why in reasons.values())
@@ -378,7 +377,7 @@ Image.init()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 for path in sys.argv[1:]:
     before = peak()
-    ((_, found),) = read_pictures([path], 224)
+    (found,) = read_pictures([path], 224)
     grown = peak() - before
     print(found if isinstance(found, str) else found[:, 100, 100].tolist(), round(grown), sep="|")
 """
