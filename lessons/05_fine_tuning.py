@@ -526,7 +526,7 @@ def train_steps(model, rate):
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate, fused=True)
     for _ in range(8):
         for x, y in eight.batches(10, shuffle=True):
-            loss = nn.functional.cross_entropy(model(x), y)
+            loss = nn.functional.cross_entropy(model(x.float()), y)  # from a GPU come halves
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

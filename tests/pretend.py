@@ -6,18 +6,22 @@ the GPU, or an index on the GPU into what is not, raise what PyTorch raises on a
 tensors (`FakeTensorMode`) check the same and hold no numbers: no lesson could run on them.
 
 ``waits`` counts how often Python had to wait for the device: a number read, a copy across.
+``parameters`` counts the parameters of models that were moved to it.
+
+What is noted holds in one thread, so work for a `ThreadPoolExecutor` is done at once, in this one.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from unittest import mock
 
 import torch
+from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 CPU = torch.device("cpu")
 aten = torch.ops.aten
@@ -53,8 +57,10 @@ class PretendGPU:
     """
 
     def __init__(self, kind: str = "cuda", count: int = 1, capability=(8, 0)):
-        self.kind, self.count, self.capability, self.waits = kind, count, capability, 0
+        self.kind, self.count, self.capability = kind, count, capability
+        self.waits = self.parameters = 0
         self._places: dict[int, tuple[StorageWeakRef, torch.device]] = {}
+        self._known: dict[torch.device, torch.device] = {CPU: CPU}
         self.seeded: list[torch.device] = []
 
     def __enter__(self) -> PretendGPU:
@@ -94,7 +100,11 @@ class PretendGPU:
         if len(self._places) > 50_000:
             live = {k: v for k, v in self._places.items() if not v[0].expired()}
             self._places = live
-        self._places[storage._cdata] = StorageWeakRef(storage), device
+        # One object for each device: then `is` tells most of them apart, and costs nothing.
+        self._places[storage._cdata] = (
+            StorageWeakRef(storage),
+            self._known.setdefault(device, device),
+        )
 
     def _patches(self):
         module, autocast = getattr(torch, self.kind), torch.autocast
@@ -117,6 +127,7 @@ class PretendGPU:
         self._current = torch.device(self.kind, 0)
         for name, call in accelerator.items():
             yield mock.patch.object(torch.accelerator, name, call)
+        yield mock.patch.object(ThreadPoolExecutor, "submit", _at_once)
         # A card computes in half precision inside autocast; the CPU can do the same.
         yield mock.patch.object(
             torch,
@@ -146,6 +157,13 @@ class PretendGPU:
         return At()
 
 
+def _at_once(pool, function, *args, **kwargs) -> Future:
+    """In place of ``ThreadPoolExecutor.submit``; what is raised is raised here."""
+    done: Future = Future()
+    done.set_result(function(*args, **kwargs))
+    return done
+
+
 class _Operations(TorchDispatchMode):
     """Every operation, the backward pass's too: one device, and its results are there as well."""
 
@@ -154,23 +172,29 @@ class _Operations(TorchDispatchMode):
         self.gpu = gpu
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        gpu, kwargs = self.gpu, kwargs or {}
-        given = [t for t in tree_iter((args, kwargs)) if isinstance(t, torch.Tensor)]
+        # Below here nothing goes through `_Calls` again: a third of the cost of an operation.
+        with torch._C.DisableTorchFunction():
+            return self._run(func, args, kwargs or {})
+
+    def _run(self, func, args, kwargs):
+        gpu, given = self.gpu, _tensors((*args, *kwargs.values()))
         places = [gpu.place(t) for t in given]
         target = self._check(func, given, places)
-        if target.type == gpu.kind and func in READS:
-            gpu.waits += 1
+        if target == CPU:
+            return func(*args, **kwargs)
+        gpu.waits += func in READS
         result = func(*args, **kwargs)
-        if target.type == gpu.kind:
-            for made in tree_iter(result):
-                if isinstance(made, torch.Tensor) and not any(made is t for t in given):
-                    gpu.put(made, target)
+        for made in _tensors((result,)):
+            if not any(made is t for t in given):
+                gpu.put(made, target)
         return result
 
     def _check(self, func, given, places) -> torch.device:
         """The device of the result."""
         if not given:
             return CPU
+        if all(p is places[0] for p in places):  # nearly always, and an optimizer has hundreds
+            return places[0]
         if func in COPIES:
             if len(set(places)) > 1:
                 self.gpu.waits += 1
@@ -190,6 +214,17 @@ class _Operations(TorchDispatchMode):
                 f"{found}! (when checking {func})"
             )
         return rest[0]
+
+
+def _tensors(values) -> list[torch.Tensor]:
+    """The tensors among an operation's arguments; they are nested in lists at most."""
+    found = []
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += _tensors(value)
+    return found
 
 
 class _Calls(TorchFunctionMode):
@@ -271,6 +306,7 @@ class _Calls(TorchFunctionMode):
             return tensor
         # From the CPU a copy may be queued; what comes back has to be waited for.
         self.gpu.waits += not (free and device.type == self.gpu.kind)
+        self.gpu.parameters += isinstance(tensor, nn.Parameter) and device.type == self.gpu.kind
         return _Move.apply(tensor, device, self.gpu)
 
 
