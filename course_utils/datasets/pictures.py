@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,14 +35,6 @@ LARGE = 4_000_000  # pixels; of pictures from this size on, one at a time is dec
 LARGEST_FILE = 400_000_000  # bytes
 
 TOO_LARGE = "it has more pixels than can be held in memory: save a smaller copy"
-HEIC = "it is HEIC, which Pillow cannot read: export it as JPEG"
-MARKS = {  # how other files begin that lie among pictures
-    b"%pdf": "it is a PDF",
-    b"<svg": "it is an SVG drawing",
-    b"<?xml": "it is an SVG drawing, or other XML",
-    b"<!doctype": "it is a web page, as a failed download leaves it",
-    b"<html": "it is a web page, as a failed download leaves it",
-}
 _one_large = threading.Lock()
 
 
@@ -135,16 +127,17 @@ def _opened(file: BinaryIO) -> Image.Image:
     """The picture, its size known and no pixel decoded."""
     head = file.read(256)
     file.seek(0)
-    try:
+    with suppress(Image.UnidentifiedImageError):
         return Image.open(file, formats=_formats())
-    except Image.UnidentifiedImageError:
-        pass
     if head[4:8] == b"ftyp":
-        heic = head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
-        raise Refused(HEIC if heic else "it is a video, or a damaged AVIF")
-    start = head.lstrip().lower()
-    other = f"it is none of {', '.join(_formats())}, or damaged"
-    raise Refused(next((kind for mark, kind in MARKS.items() if start.startswith(mark)), other))
+        if head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+            raise Refused("it is HEIC, which Pillow cannot read: export it as JPEG")
+        raise Refused("it is a video, or a damaged AVIF")
+    if head.lstrip().startswith(b"<"):
+        raise Refused("it is a web page, as a failed download leaves it, or an SVG drawing")
+    if head.startswith(b"%PDF"):
+        raise Refused("it is a PDF")
+    raise Refused(f"it is none of {', '.join(_formats())}, or damaged")
 
 
 @functools.cache

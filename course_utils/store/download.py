@@ -40,10 +40,7 @@ def alone(target: Path) -> Iterator[Path]:
     """Hold the lock beside ``target``; gives an empty folder on its disk that goes afterwards.
 
     Whoever comes second waits, and then finds what the first has fetched: look before you fetch.
-
-    Raises
-    ------
-    DownloadFailed : another process keeps the lock, or there can be none
+    Raises DownloadFailed when another process keeps the lock, or there can be none.
     """
     with _locked(target):
         scratch = target.with_name(f".fetching-{target.name}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import glob
-import itertools
 import os
 import secrets
 import shutil
@@ -25,9 +24,7 @@ KINDS = {"d": "a folder", "p": "a named pipe", "s": "a socket", "c": "a device",
 def locked(path: Path, seconds: float | None = None) -> AbstractContextManager:
     """A context that holds the lock beside a file; the system frees it when its process ends.
 
-    Raises
-    ------
-    OSError : it cannot be had within ``seconds``, by default `LOCK_SECONDS`
+    Raises OSError when it cannot be had within ``seconds``, by default `LOCK_SECONDS`.
     """
     seconds = LOCK_SECONDS if seconds is None else seconds
     target = os.path.realpath(path)
@@ -43,9 +40,7 @@ def locked(path: Path, seconds: float | None = None) -> AbstractContextManager:
 def read(path: Path, at_most: int) -> bytes:
     """The content of a regular file.
 
-    Raises
-    ------
-    OSError : there is no regular file, it holds more than ``at_most`` bytes, or cannot be read
+    Raises OSError when there is none, it holds more than ``at_most`` bytes, or cannot be read.
     """
     regular(path)
     with open(path, "rb") as file:
@@ -81,9 +76,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     was there keeps its mode and, where that can be, its owner. A symbolic link stays: what it
     leads to is replaced. For a file that others change too, call it under its lock.
 
-    Raises
-    ------
-    OSError : it cannot be written, or is no regular file; all is as it was
+    Raises OSError when it cannot be written, or is no regular file; then all is as it was.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -134,9 +127,11 @@ def beside(path: Path, word: str) -> Path:
     Call it under the lock, so that nobody else takes the name.
     """
     start = f"{path.stem}.{word}-{time.strftime('%Y%m%d-%H%M%S')}"
-    endings = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
-    names = (path.with_name(f"{start}{ending}{path.suffix}") for ending in endings)
-    return next(name for name in names if not os.path.lexists(name))
+    name, number = path.with_name(f"{start}{path.suffix}"), 1
+    while os.path.lexists(name):
+        number += 1
+        name = path.with_name(f"{start}-{number}{path.suffix}")
+    return name
 
 
 def reason(error: Exception) -> str:

@@ -15,9 +15,7 @@ APP_NAME = "transfer-learning-measured"
 def data_dir() -> Path:
     """The course's data files: ``data/`` of a clone, else the copy in the installed package.
 
-    Raises
-    ------
-    FileNotFoundError : neither is there (an incomplete installation)
+    Raises FileNotFoundError when neither is there (an incomplete installation).
     """
     package = Path(__file__).resolve().parent.parent
     places = [package.parent / "data", package / "_data"]
@@ -35,11 +33,7 @@ def named_by(variable: str) -> Path | None:
     """The place that an environment variable names, absolute; None where it is not set or empty.
 
     ``~`` and ``~name`` are home folders; a relative path counts from the current folder. Whether
-    anything is there is not looked at.
-
-    Raises
-    ------
-    OSError : its ``~`` stands for nobody's home
+    anything is there is not looked at. Raises OSError when its ``~`` stands for nobody's home.
     """
     given = os.environ.get(variable, "").strip()
     return _expanded(given, f"{variable} is {given}", variable) if given else None
@@ -48,11 +42,8 @@ def named_by(variable: str) -> Path | None:
 def cache_dir() -> Path:
     """The folder for what the course downloads or computes once; made when it is missing.
 
-    ``COURSE_CACHE_DIR`` overrides the place that belongs to it on this system.
-
-    Raises
-    ------
-    OSError : the folder cannot be made or written, or this user has no home folder
+    ``COURSE_CACHE_DIR`` overrides the place that belongs to it on this system. Raises OSError when
+    the folder cannot be made or written, or this user has no home folder.
     """
     folder = named_by("COURSE_CACHE_DIR") or _own(user_cache_path, "COURSE_CACHE_DIR")
     try:
@@ -68,20 +59,13 @@ def cache_dir() -> Path:
 def progress_dir() -> Path:
     """This user's folder for what the learner has done; it need not be there yet.
 
-    Raises
-    ------
-    OSError : this user has no home folder
+    Raises OSError when this user has no home folder.
     """
     return _own(user_data_path, "COURSE_PROGRESS")
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder where it is missing, and try to write in it.
-
-    Raises
-    ------
-    OSError : one of the two cannot be done
-    """
+    """Make a folder where it is missing, and try to write in it; OSError where that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
 
@@ -98,9 +82,8 @@ def _own(place: Callable[[str], Path], instead: str) -> Path:
 def _expanded(path: str, what: str, variable: str) -> Path:
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):  # left as it was: it would become a folder called ~
-        home = Path(path).parts[0]
         raise OSError(
-            f"{what}, and there is no home folder {home} on this machine. "
+            f"{what}, and there is no home folder {Path(path).parts[0]} on this machine. "
             f"Set {variable} to a whole path, without ~."
         )
     return Path(os.path.abspath(expanded))

@@ -20,8 +20,6 @@ def progress(
     Wrap an iterable; or pass None, call ``bar.update(n)`` and ``bar.close()``. ``unit="B"``
     counts bytes, with prefixes. ``TQDM_DISABLE=1`` hides every bar.
     """
-    # tqdm's own look at the variable is lost on its notebook bars, which set `disable` themselves.
-    hidden = os.environ.get("TQDM_DISABLE") == "1"
     return tqdm(
         iterable,
         desc=what,
@@ -30,7 +28,8 @@ def progress(
         unit_scale=unit == "B",
         delay=2,
         leave=False,
-        disable=hidden,
+        # tqdm's own look at the variable is lost on notebook bars, which set `disable` themselves.
+        disable=os.environ.get("TQDM_DISABLE") == "1",
     )
 
 

@@ -35,32 +35,21 @@ def environment(processes: int = 1) -> dict[str, str]:
     return WAIT | {"OMP_NUM_THREADS": str(max(1, cores() // processes))}
 
 
-def threads_asked() -> int | None:
-    """The number that ``COURSE_THREADS``, else ``OMP_NUM_THREADS``, asks for; None if neither does.
+def share_processor() -> None:
+    """Set this kernel's threads and a passive wait.
 
-    Raises
-    ------
-    ValueError : COURSE_THREADS is no whole number of at least 1
+    ``COURSE_THREADS`` says how many, else ``OMP_NUM_THREADS``; else they are the `free_cores`, and
+    one printed line says so where that is not all. Call it before torch is imported: later the
+    wait stays as it is, and only the number is set.
+
+    Raises ValueError when COURSE_THREADS is no whole number of at least 1.
     """
     asked = os.environ.get("COURSE_THREADS", "")
-    if asked and not (asked.isdecimal() and int(asked) >= 1):
+    if asked and not _is_number(asked):
         raise ValueError(f"COURSE_THREADS={asked}: expected a whole number of at least 1, as 2")
     asked = asked or os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # "2,1": one for a level
-    return int(asked) if asked.isdecimal() and int(asked) >= 1 else None
-
-
-def share_processor() -> None:
-    """Set this kernel's threads to `threads_asked`, else to `free_cores`, and a passive wait.
-
-    Fewer threads than cores by our own choice are said in one printed line. Call it before torch is
-    imported: later the wait stays as it is, and only the number is set.
-
-    Raises
-    ------
-    ValueError : COURSE_THREADS is no whole number of at least 1
-    """
-    threads = threads_asked()
-    if threads is None and (threads := free_cores()) < cores():
+    threads = int(asked) if _is_number(asked) else free_cores()
+    if not _is_number(asked) and threads < cores():
         print(
             f"Computing with {threads} of {cores()} cores, for other programs keep the rest busy. "
             f"To use all: torch.set_num_threads({cores()}), or start with COURSE_THREADS={cores()}."
@@ -68,3 +57,7 @@ def share_processor() -> None:
     os.environ |= {**WAIT, **os.environ, "OMP_NUM_THREADS": str(threads)}
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and int(text) >= 1
