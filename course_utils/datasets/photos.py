@@ -99,8 +99,11 @@ def verified(folder: Path) -> list[Photo]:
 
     Raises PhotosUnavailable when more than 1 % are missing or differ.
     """
-    photos = read_list()
-    good = [photo for photo in photos if _matches(folder / photo.path, photo.sha256)]
+    photos, good = read_list(), []
+    for photo in photos:
+        with suppress(OSError):  # missing, or not to be read
+            if hashlib.sha256((folder / photo.path).read_bytes()).hexdigest() == photo.sha256:
+                good.append(photo)
     missing = len(photos) - len(good)
     if missing > TOLERATED * len(photos):
         raise PhotosUnavailable(
@@ -108,13 +111,6 @@ def verified(folder: Path) -> list[Photo]:
             "their SHA-256"
         )
     return good
-
-
-def _matches(path: Path, sha256: str) -> bool:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-    except OSError:
-        return False
 
 
 def download_photos() -> Path:

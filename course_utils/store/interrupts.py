@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
@@ -18,26 +19,21 @@ def ending_with(put_back: Callable[[], object]) -> Iterator[None]:
     """
     before = signal.getsignal(signal.SIGINT)
     # Only the main thread gets signals, and only it may say what they do.
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
-        try:
-            yield
-        finally:
-            put_back()
-        return
-    ending, held = False, []
+    ours = threading.current_thread() is threading.main_thread() and callable(before)
+    ending = held = interrupted = False
 
-    def handle(number: int, frame) -> None:
-        nonlocal ending
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal ending, held
         if ending:
-            held.append(number)
-            return
-        ending = True
-        before(number, frame)  # raises KeyboardInterrupt
-        ending = False  # a handler that raises nothing: the block goes on
+            held = True
+        elif callable(before):
+            ending = True
+            before(number, frame)  # raises KeyboardInterrupt
+            ending = False  # a handler that raises nothing: the block goes on
 
-    interrupted = False
     try:
-        signal.signal(signal.SIGINT, handle)
+        if ours:
+            signal.signal(signal.SIGINT, handle)
         try:
             yield
         except KeyboardInterrupt:
@@ -49,6 +45,7 @@ def ending_with(put_back: Callable[[], object]) -> Iterator[None]:
         try:
             put_back()
         finally:
-            signal.signal(signal.SIGINT, before)
+            if ours:
+                signal.signal(signal.SIGINT, before)
     if held and not interrupted:
         raise KeyboardInterrupt
