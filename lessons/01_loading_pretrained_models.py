@@ -39,7 +39,7 @@ from torchvision.transforms.v2 import functional as F
 
 from course_utils import plots
 from course_utils.datasets import load_flowers
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.stats import paired_bootstrap, wilson
 from course_utils.weights import available_weights, course_weights
 from courseware.claims import claim
@@ -47,6 +47,7 @@ from courseware.dials import explore
 
 plots.use_style()
 seed_everything(0)
+device = pick_device()  # models go there, and data follows them
 
 # %% [markdown]
 # ## A few lines, and it knows a palace
@@ -62,14 +63,14 @@ china.reduce(2)
 WEIGHTS = available_weights(BACKBONE)  # the file is fetched once, then kept
 PRETRAINED = WEIGHTS is not None       # False: no file to be had, random weights below
 
-model = get_model(BACKBONE, weights=WEIGHTS).eval()
+model = get_model(BACKBONE, weights=WEIGHTS).to(device).eval()
 
 # %% alt="Bars: the five likeliest classes for the palace, with their probabilities in percent"
 pinned = course_weights(BACKBONE)
 preprocess, names = pinned.transforms(), pinned.meta["categories"]
 
 with torch.no_grad():
-    probabilities = model(preprocess(china)[None]).softmax(dim=1)[0]
+    probabilities = model(preprocess(china)[None].to(device)).softmax(dim=1)[0].cpu()
 values, places = probabilities.topk(5)
 plots.bars({names[i]: 100 * p.item() for p, i in zip(values, places, strict=True)}, unit=" %");
 
@@ -148,7 +149,7 @@ except AttributeError as error:
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     # True here, unless the file is missing: then nothing shall be downloaded behind your back
-    old_style = get_model(BACKBONE, pretrained=PRETRAINED)
+    old_style = get_model(BACKBONE, pretrained=PRETRAINED).to(device)
 for number, warning in enumerate(caught, start=1):
     print(f"{number}. {warning.message}\n")
 
@@ -393,7 +394,7 @@ place = find_head(backbone)
 setattr(place.parent, place.attribute, nn.Identity())
 
 with torch.no_grad():
-    x = preprocess(china)[None]
+    x = preprocess(china)[None].to(device)
     exact = torch.equal(head.module(backbone(x)), model(x))
 claim("head(backbone(photo)) is model(photo), bit for bit", exact, figure=f"head: {head.module}")
 
@@ -429,7 +430,7 @@ train_features, val_features = (embed(model, split) for split in (train, val))
 labels = torch.cat([train.labels, val.labels])  # the old head learnt from neither
 with torch.no_grad():
     features = torch.cat([train_features.features, val_features.features])
-    answers = head.module(features).softmax(dim=1)
+    answers = head.module(features.to(device)).softmax(dim=1).cpu()
 
 # %% [markdown]
 # `embed` runs the backbone once over all photos and keeps the vectors. The old head then needs only those. What it says most often, flower by flower:
@@ -583,14 +584,14 @@ ways = {
 # The last one is the classic slip when an array is [H, W, 3] and the network wants [3, H, W]: `view` gives the right shape and scrambles the picture. The right way is what `embed` did above, so those vectors are here already.
 
 # %%
-parts = [part for split in (train, val) for part in split.images.split(16)]
-backbone.to("cpu", memory_format=torch.channels_last).eval()
+parts = [part.to(device) for split in (train, val) for part in split.images.split(16)]
+backbone.to(memory_format=torch.channels_last).eval()
 with torch.no_grad():
     fed = {"right": features}
     for way, prepare in list(ways.items())[1:]:
         # few at a time: on a CPU small batches are the faster ones, they fit its caches
-        fed[way] = torch.cat([backbone(prepare(part)) for part in parts])
-    said = {way: head.module(vectors).argmax(dim=1) for way, vectors in fed.items()}
+        fed[way] = torch.cat([backbone(prepare(part)) for part in parts]).cpu()
+    said = {way: head.module(v.to(device)).argmax(dim=1).cpu() for way, v in fed.items()}
 
 # %%
 from course_utils.features import FeatureSet
@@ -670,7 +671,8 @@ files = sorted(folder.rglob("*.jpg"))  # training photos first, then by class: a
 by_size = {SIZE: features}
 with torch.no_grad():
     for side in {64, 96, 128, 224} - {SIZE}:
-        by_size[side] = torch.cat([backbone(normalize(part)) for part in decode(files, side).split(4)])
+        parts = decode(files, side).split(4)
+        by_size[side] = torch.cat([backbone(normalize(part.to(device))) for part in parts]).cpu()
 
 # %%
 sizes, size_hits, daisy_at = sorted(by_size), {}, []
@@ -678,7 +680,7 @@ for side in sizes:
     vectors = by_size[side]
     probe = linear_probe(FeatureSet(vectors[learn], labels[learn], flowers.classes))
     size_hits[side] = probe.predict(vectors[check].numpy()) == val.labels.numpy()
-    first = head.module(vectors[daisies]).argmax(dim=1)
+    first = head.module(vectors[daisies].to(device)).argmax(dim=1)
     daisy_at.append(wilson((first == 985).sum().item(), len(first)))
 
 # %% alt="Two curves with intervals over the pixels a side: daisies that the old head calls daisy, and the validation accuracy of a new head"
@@ -713,7 +715,7 @@ quiz("01-preprocessing")
 # %% alt="The filters of the first layer as small coloured tiles with their strength, the strongest first: stripes at several angles, spots of colour, and at the end some of almost no strength"
 from course_utils.inspection import first_layer_filters
 
-kernels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).weight.detach()
+kernels = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).weight.detach().cpu()
 strength = kernels.flatten(1).norm(dim=1)
 order = strength.argsort(descending=True)
 plots.image_grid(
@@ -810,7 +812,7 @@ for stage, patch in zip(middle, (24, 48, 96), strict=True):
 
 # %%
 seed_everything(0)
-random_model = get_model(BACKBONE, weights=None).eval()
+random_model = get_model(BACKBONE, weights=None).to(device).eval()
 
 for_training = per_class_index(flowers.train.labels, PER_CLASS, seed=0)  # where train came from
 ours = torch.cat([for_training, len(flowers.train) + torch.arange(len(val))])
@@ -878,9 +880,9 @@ quiz("01-depth")
 
 # %%
 try:
-    model(preprocess(flower))
-except ValueError as error:
-    print(f"ValueError: {error}")
+    model(preprocess(flower).to(device))
+except (ValueError, RuntimeError) as error:  # which one, is the network's choice
+    print(f"{type(error).__name__}: {error}")
 
 # %% [markdown]
 # Networks take *batches*: [N, 3, H, W], even for one photo. A loud mistake, hence a kind one.
@@ -909,7 +911,7 @@ check("top_k", top_k)  # hint("top_k") helps; after a try, solution("top_k") sho
 # The check runs your function on three networks with random values, each of which wants its image prepared in another way. Now on the real one:
 
 # %%
-top_k(model, pinned, flower, 3)
+top_k(model.cpu(), pinned, flower, 3)
 
 # %% [markdown]
 # What does it call our sample flower? No dahlia among the thousand, so it took the nearest thing with many small cells in a round shape. You have seen the activation maps: can you blame it?

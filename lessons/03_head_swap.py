@@ -37,8 +37,7 @@ from torchvision.models import get_model, list_models
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.datasets import load_flowers
-from course_utils.datasets.drawn.scenes import render_flowers
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.features import embed
 from course_utils.images import IMAGENET_MEAN, IMAGENET_STD
 from course_utils.stats import mean_interval
@@ -50,6 +49,7 @@ from courseware.dials import explore
 
 seed_everything(0)
 plots.use_style()
+device = pick_device()  # models go there, and data follows them
 
 # %% [markdown]
 # ## One layer, four addresses
@@ -301,12 +301,12 @@ claim(
 WEIGHTS = available_weights(BACKBONE)
 PRETRAINED = WEIGHTS is not None
 
-model = get_model(BACKBONE, weights=WEIGHTS)
+model = get_model(BACKBONE, weights=WEIGHTS).to(device)
 replace_head(model, 5)
 freeze_backbone(model)
 set_train_mode(model)
 
-noise, labels = torch.randn(8, 3, SIZE, SIZE), torch.arange(8) % 5
+noise, labels = torch.randn(8, 3, SIZE, SIZE).to(device), (torch.arange(8) % 5).to(device)
 logits = model(noise)
 loss = F.cross_entropy(logits, labels)
 print(f"shape {tuple(logits.shape)}, loss {loss.item():.3f}, ln 5 = {math.log(5):.3f}")
@@ -418,7 +418,7 @@ def try_heads(make_head):
     first, last = [], []
     for seed in range(SEEDS):
         torch.manual_seed(seed)
-        head = make_head()
+        head = make_head().to(device)
         optimizer = torch.optim.Adam(head.parameters(), lr=2e-3)
         first.append(evaluate(head, val))
         # restore_best=False: we compare equal budgets, so nobody gets to pick an epoch.
@@ -506,12 +506,12 @@ orders = {
 # %% tags=["nbval-check-output"]
 rows = {}
 for order, steps in orders.items():
-    network = get_model(BACKBONE).eval()
+    network = get_model(BACKBONE).to(device).eval()
     for step in steps:
         step(network)
     trainable = sum(p.requires_grad for p in network.parameters())
     try:
-        F.cross_entropy(network(noise[..., :64, :64]), labels).backward()
+        F.cross_entropy(network(noise), labels).backward()
         rows[order] = trainable, "gradients flow"
     except RuntimeError as error:
         rows[order] = trainable, str(error).split(" and ")[0]
@@ -531,7 +531,7 @@ claim(
 # There is one order that does matter, and it is not about freezing. **Predict:** three steps with an optimizer that was built before the swap; what does the loss do?
 
 # %%
-network = get_model(BACKBONE).eval()
+network = get_model(BACKBONE).to(device).eval()
 optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
 freeze(network)
 replace_head(network, 5)
@@ -636,13 +636,13 @@ claim("a bias of log shares starts lower than ln 5", loss < math.log(5), figure=
 
 # %%
 torch.manual_seed(0)
-head = nn.Sequential(nn.Dropout(0.5), nn.Linear(WIDTH, 5))
+head = nn.Sequential(nn.Dropout(0.5), nn.Linear(WIDTH, 5)).to(device)
 optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
 fit(head, train, val, epochs=EPOCHS, optimizer=optimizer)
 
 sure = evaluate(head, val).probabilities.max(dim=1).values
 photo = val[[(sure - 0.7).abs().argmin().item()]]  # one it is neither sure nor clueless about
-asked = photo.features.repeat(1000, 1).to(next(head.parameters()).device)
+asked = photo.features.repeat(1000, 1).to(device)
 with torch.no_grad():
     answers = {mode: head.train(mode == "train")(asked).softmax(1) for mode in ("eval", "train")}
 
@@ -712,6 +712,8 @@ print("without               ", tuple(x.repeat(1, 3, 1, 1).shape))
 # What turns it silent is the obvious repair: "the shape is wrong, so `reshape` it". Here it is on five drawn flowers, in grey:
 
 # %% alt="Above five flowers in grey, below what the network would see: colour ghosts of three flowers each"
+from course_utils.datasets.drawn.scenes import render_flowers
+
 grey = render_flowers(1, size=96).images.float().mean(dim=1) / 255  # (5, 96, 96)
 
 repaired = grey.repeat(1, 3, 1, 1).reshape(5, 3, 96, 96)

@@ -27,7 +27,7 @@ from torch import nn
 
 # %% tags=["setup"]
 from course_utils import plots
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.measure import stopwatch
 from course_utils.stats import mean_interval
 from course_utils.strategies.contest import LOGISTIC, STRATEGIES, compare, pretrain, untrained
@@ -38,9 +38,12 @@ from courseware.dials import as_html, explore
 plots.use_style()
 seed_everything(SEED)
 torch.set_num_threads(1)  # the networks are so small that sharing them out costs more than it saves
+device = pick_device()
 
 # %% [markdown]
 # Photos are slow, and nobody knows the best accuracy that is possible on them. So in this lesson there are no photos. There is a small invented world, and in it we know everything that we would like to know about flowers.
+#
+# A GPU gains nothing on networks this small: to start an operation takes longer than to compute it. So only the one network that we write by hand goes to `device`, and the helpers compute on the CPU.
 #
 # Each **seed** is one complete repetition: its own network, its own task, its own data. A second, separate set of seeds is for choosing learning rates; no result is ever reported on those.
 
@@ -60,11 +63,11 @@ print(f"{len(seeds)} seeds to judge by, {len(tuning_seeds)} others to choose by"
 samples, test = target_samples(world, Task(points=900), [seeds[0]])
 x, y = samples.x[0], samples.y[0]
 
-backbone = nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
+backbone = nn.Sequential(nn.Linear(6, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()).to(device)
 with torch.no_grad():
     for parameter in backbone.parameters():
         parameter += 0.01 * torch.randn_like(parameter)  # "fine details of the source task"
-    features, test_features = backbone(x), backbone(test.x[0])
+    features, test_features = (backbone(part.to(device)).cpu() for part in (x, test.x[0]))
 features.shape
 
 # %%

@@ -32,13 +32,14 @@ from torchvision.models import get_model
 # %% tags=["setup"]
 from course_utils import plots
 from course_utils.datasets import load_flowers
-from course_utils.device import seed_everything
+from course_utils.device import pick_device, seed_everything
 from course_utils.surgery import changed, find_head, freeze_backbone, replace_head, snapshot, stages
 from course_utils.weights import available_weights
 from courseware.claims import claim
 
 plots.use_style()
 seed_everything(SEED)
+device = pick_device()  # models go there, and data follows them
 
 # %% [markdown]
 # ## The usual table
@@ -255,7 +256,7 @@ flowers = load_flowers(SIZE)
 train, val, test = flowers.train.per_class(PER_CLASS, seed=SEED), flowers.val, flowers.test
 ON_PHOTOS = PRETRAINED and flowers.source == "photos"
 
-start = get_model(BACKBONE, weights=WEIGHTS).to(memory_format=torch.channels_last)
+start = get_model(BACKBONE, weights=WEIGHTS).to(device, memory_format=torch.channels_last)
 replace_head(start, len(flowers.classes))
 freeze_backbone(start.eval())
 parts = list(stages(start))
@@ -264,9 +265,10 @@ front, rest = split_at(start, late[0])
 
 # %%
 with torch.no_grad():
-    shape = front(train.batch([0])[0]).shape[1:]
+    shape = front(train.batch([0], device=device)[0]).shape[1:]
     maps = [
-        FeatureSet(torch.cat([front(x).flatten(1) for x, _ in part.batches(16)]), part.labels, part.classes)
+        FeatureSet(torch.cat([front(x).flatten(1).cpu() for x, _ in part.batches(16, device=device)]),
+                   part.labels, part.classes)
         for part in (train, val, test)
     ]
 back = nn.Sequential(nn.Unflatten(1, shape), rest)
@@ -279,7 +281,7 @@ from course_utils.training import evaluate, fit
 patient = copy.deepcopy(start)
 optimizer = torch.optim.Adam(cached_head(patient).parameters(), lr=3e-3)
 fit(cached_head(patient), train_features, val_features, epochs=30, optimizer=optimizer, seed=SEED)
-ward = val.per_class(20, seed=SEED)  # a hundred validation photos to try things on
+ward = val.per_class(20, seed=SEED).to(device)  # a hundred validation photos to try things on
 healthy = evaluate(patient, ward).accuracy
 clinic = {}  # what each broken cell gave, and what the mended one gave
 print(f"healthy: {healthy:.2f}")
@@ -393,7 +395,7 @@ claim("the first loss gives away how many outputs there are",
 # %% tags=["bug"]
 there = val_features.labels != flowers.classes.index("dandelion")
 numbered = val_features.labels[there].unique(return_inverse=True)[1]  # 0, 1, 2, 3
-said = cached_head(patient)(val_features.features[there]).argmax(1)
+said = cached_head(patient)(val_features.features[there].to(device)).argmax(1).cpu()
 broken = (said == numbered).float().mean().item()
 right_by_class = [(said[numbered == n] == n).float().mean().item() for n in range(4)]
 print(f"accuracy {broken:.2f}, by class", [round(share, 2) for share in right_by_class])
@@ -414,7 +416,7 @@ claim("with the training set's numbers the disaster is gone", mended > broken + 
 # **Case 6.** "The loss does not move. Not a bit."
 
 # %% tags=["bug"]
-model = copy.deepcopy(start)
+model = copy.deepcopy(start).cpu()  # features are small
 optimizer = torch.optim.Adam(find_head(model).module.parameters(), lr=1e-3)
 replace_head(model, 5)
 losses = []
@@ -764,7 +766,7 @@ adapted = adapt(arms["low rank"], rank=4, parts=late)
 print(f"{len(adapted)} adapters, the first beside {adapted[0]}")
 
 # %%
-images, labels = train.batch(range(16))
+images, labels = train.batch(range(16), device=device)
 savings = {
     name: {
         "numbers that learn": count(model).trainable_values,

@@ -112,8 +112,9 @@ def run_cells(sources: list[str], name: str) -> None:
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 def test_with_its_networks_on_a_gpu(lesson):
-    with PretendGPU():
+    with PretendGPU() as gpu:
         run_cells(code_of(lesson), lesson.stem)
+    assert gpu.parameters > 0, "no network was put on the GPU"
 
 
 def test_a_forgotten_to_in_a_lesson_is_found():
