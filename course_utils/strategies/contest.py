@@ -19,7 +19,7 @@ from course_utils.strategies.world import Samples, Task, World, source_samples, 
 
 WIDTH = 64
 STEPS, BATCH = 300, 32  # the budget of every strategy
-PRETRAINING = {"points": 20_000, "steps": 600, "batch": 128, "rate": 1e-2}
+SOURCE_POINTS, SOURCE_STEPS, SOURCE_BATCH, SOURCE_RATE = 20_000, 600, 128, 1e-2  # pretraining
 RATES = (3e-4, 1.5e-3, 8e-3, 4e-2)  # what every strategy may choose from
 VALIDATION_POINTS = 1000
 
@@ -47,16 +47,14 @@ class Strategy:
         layers = {"pretrained": 3, "random": 3, "raw": 1}.get(self.start)
         if layers is None:
             raise ValueError(f"got start={self.start!r}; expected 'pretrained', 'random' or 'raw'")
-        if abs(sum(share for share, _ in self.phases) - 1) > 1e-6:
-            raise ValueError(
-                f"got phases {self.phases}; their shares of the steps must add up to 1"
-            )
+        fine = abs(sum(share for share, _ in self.phases) - 1) <= 1e-6
         for share, rates in self.phases:
-            if share <= 0 or len(rates) != layers or min(rates) < 0 or max(rates) == 0:
-                raise ValueError(
-                    f"got the phase {(share, rates)}; expected a share of the steps above 0 and "
-                    f"{layers} shares of the rate, none negative and at least one above 0"
-                )
+            fine &= share > 0 and len(rates) == layers and min(rates) >= 0 and max(rates) > 0
+        if not fine:
+            raise ValueError(
+                f"got phases {self.phases}; expected shares of the steps above 0 that add up to 1, "
+                f"each with {layers} shares of the rate, none negative and at least one above 0"
+            )
 
 
 ALL, HEAD = (1.0, 1.0, 1.0), (0.0, 0.0, 1.0)
@@ -98,11 +96,11 @@ class Comparison:
 
     def difference(self, a: str, b: str) -> Interval:
         """Accuracy of ``a`` minus that of ``b``, paired: same seed, same data, same order."""
-        return mean_difference(self.accuracy[a], self.accuracy[b])
+        return mean_difference(self.accuracy[a].tolist(), self.accuracy[b].tolist())
 
     def winner(self) -> tuple[str, str, Interval]:
         """The best mean, the runner-up, and their paired difference: see `stats.winner`."""
-        return winner(self.accuracy)
+        return winner({name: scores.tolist() for name, scores in self.accuracy.items()})
 
 
 def untrained(world: World, seeds: Sequence[int]) -> Backbones:
@@ -112,11 +110,10 @@ def untrained(world: World, seeds: Sequence[int]) -> Backbones:
 
 def pretrain(world: World, seeds: Sequence[int]) -> Backbones:
     """Backbones trained on the source labels, each from its own start and on its own examples."""
-    points, steps, batch = (PRETRAINING[key] for key in ("points", "steps", "batch"))
     start = untrained(world, seeds).layers + new_layers((WIDTH, world.source_labels), seeds, "head")
-    order = batch_order(points, steps, batch, seeds)
-    rates = torch.full((len(seeds),), PRETRAINING["rate"])
-    layers = train(start, source_samples(world, points, seeds), order, rates, ((1.0, ALL),))
+    samples = source_samples(world, SOURCE_POINTS, seeds)
+    order = batch_order(SOURCE_POINTS, SOURCE_STEPS, SOURCE_BATCH, seeds)
+    layers = train(start, samples, order, torch.full((len(seeds),), SOURCE_RATE), ((1.0, ALL),))
     return Backbones(world, tuple(seeds), layers[:-1])
 
 
@@ -134,17 +131,16 @@ def tune(strategy: Strategy, task: Task, backbones: Backbones) -> float:
     seeds, copies = backbones.seeds, len(RATES)
     samples, validation = target_samples(backbones.world, task, seeds, VALIDATION_POINTS)
 
-    def repeat(part: Samples) -> Samples:
-        return Samples(part.x.repeat(copies, 1, 1), part.y.repeat(copies, 1, 1))
+    def repeat(*pair: Tensor) -> tuple[Tensor, Tensor]:
+        first, second = (tensor.repeat(copies, 1, 1) for tensor in pair)
+        return first, second
 
-    start = [
-        (w.repeat(copies, 1, 1), b.repeat(copies, 1, 1))
-        for w, b in starting_layers(strategy, backbones)
-    ]
+    start = [repeat(*layer) for layer in starting_layers(strategy, backbones)]
     order = batch_order(task.points, STEPS, BATCH, seeds).repeat(copies, 1, 1)
     rates = torch.tensor(RATES).repeat_interleave(len(seeds))
-    layers = train(start, repeat(samples), order, rates, strategy.phases)
-    score = accuracy(layers, repeat(validation)).view(copies, len(seeds)).mean(1)
+    layers = train(start, Samples(*repeat(samples.x, samples.y)), order, rates, strategy.phases)
+    judged = accuracy(layers, Samples(*repeat(validation.x, validation.y)))
+    score = judged.view(copies, len(seeds)).mean(1)
     return RATES[int(score.argmax())]
 
 
@@ -168,9 +164,7 @@ def compare(
     Two strategies run at a time, each in a thread: PyTorch lets go of Python while it computes.
     They share nothing, so the figures are those of one after the other.
 
-    Raises
-    ------
-    ValueError : the two share a seed or belong to different worlds, or no strategy was given
+    Raises ValueError: they share a seed or belong to different worlds, or there is no strategy.
     """
     shared = sorted(set(backbones.seeds) & set(tuning.seeds))
     if shared or backbones.world != tuning.world or not strategies:

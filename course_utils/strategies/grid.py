@@ -9,11 +9,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from course_utils.stats import Interval, mean_difference, mean_interval, winner
 from course_utils.store.folders import data_dir
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAMES = ("head only", "last stage", "all", "probe, then all", "from scratch")
 PHOTOS = (5, 20, 50, 100)
@@ -56,17 +58,9 @@ class Grid:
     seeds: tuple[int, ...] = SEEDS
 
     def cell(self, strategy: str, photos: int, domain: str) -> list[Run]:
-        """The runs of one cell, by seed.
-
-        Raises
-        ------
-        GridError : nothing was measured there
-        """
-        found = [
-            run
-            for run in self.runs
-            if (run.strategy, run.photos, run.domain) == (strategy, photos, domain)
-        ]
+        """The runs of one cell, by seed. Raises GridError: nothing was measured there."""
+        asked = (strategy, photos, domain)
+        found = [run for run in self.runs if (run.strategy, run.photos, run.domain) == asked]
         if not found:
             raise GridError(
                 f"got {strategy!r}, {photos} photos a class, {domain!r}; measured were "
@@ -89,7 +83,7 @@ class Grid:
 
     def difference(self, a: str, b: str, photos: int, domain: str) -> Interval:
         """Accuracy of ``a`` minus that of ``b``, paired: same seed, same photos, same test set."""
-        return mean_difference(*(self.accuracy(name, photos, domain) for name in (a, b)))
+        return mean_difference(self.accuracy(a, photos, domain), self.accuracy(b, photos, domain))
 
     def winner(self, photos: int, domain: str) -> tuple[str, str, Interval]:
         """The best mean, the runner-up, and their paired difference: see `stats.winner`."""
@@ -97,6 +91,8 @@ class Grid:
 
     def frame(self) -> pd.DataFrame:
         """One row a run: strategy, photos, domain, seed, rate, accuracies, seconds."""
+        import pandas as pd
+
         return pd.DataFrame([vars(run) for run in self.runs])
 
 
@@ -115,9 +111,7 @@ def grid_path() -> Path:
 def load_runs(path: Path) -> tuple[list[Run], dict]:
     """Runs and conditions of a file, complete or not; nothing where there is no file.
 
-    Raises
-    ------
-    GridError : the file is there and cannot be understood
+    Raises GridError: the file is there and cannot be understood.
     """
     if not path.exists():
         return [], {}
@@ -133,16 +127,9 @@ def load_runs(path: Path) -> tuple[list[Run], dict]:
 
 
 def read_grid(path: Path | None = None) -> Grid:
-    """The committed grid, complete.
-
-    Raises
-    ------
-    GridError : no file, a damaged one, or one with missing cells
-    """
-    path = grid_path() if path is None else path
-    runs, conditions = load_runs(path)
-    holes = missing(runs)
-    if holes:
+    """The committed grid, complete. Raises GridError: no file, a damaged or an incomplete one."""
+    runs, conditions = load_runs(path or grid_path())
+    if holes := missing(runs):
         raise GridError(
             f"{len(holes)} of the grid's runs are missing, the first is {holes[0]}: finish it with "
             "python3 course.py bench grid (it goes on where it stopped)"

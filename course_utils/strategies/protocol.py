@@ -81,58 +81,47 @@ def recommend(
         name: grid.seconds(name, nearest, asked) * photos_a_class / nearest / 60
         for name in grid.strategies
     }
-    by_cost = sorted(grid.strategies, key=cost.get)
-    within = [name for name in by_cost if minutes is None or cost[name] <= minutes]
-    tight = not within
-    within = within or by_cost[:1]
-    best = max(within, key=lambda name: grid.interval(name, nearest, asked).mean)
-    ties = [n for n in within if n == best or _tied(grid, best, n, nearest, asked)]
-    enough = grid.interval(best, nearest, asked).mean - MARGIN
-    strategy = next(n for n in ties if grid.interval(n, nearest, asked).mean >= enough)
-    evidence = tuple(
-        f"{name}: {grid.interval(name, nearest, asked):.3f}, {_time(cost[name])}"
-        for name in sorted(within, key=lambda n: -grid.interval(n, nearest, asked).mean)
-    )
-    left_out = [name for name in by_cost if name not in within]
-    return Recommendation(
-        strategy,
-        tuple(name for name in ties if name != strategy),
-        evidence,
-        _caveats(grid, nearest, asked, left_out, tight),
-        _outside(grid, photos_a_class, nearest, domain),
-    )
+    by_cost = sorted(grid.strategies, key=lambda name: cost[name])
+    fitting = [name for name in by_cost if minutes is None or cost[name] <= minutes]
+    within = fitting or by_cost[:1]
+    score = {name: grid.interval(name, nearest, asked) for name in within}
+    best = max(within, key=lambda name: score[name].mean)
+
+    def tied(name: str) -> bool:  # the paired 95 % interval of their difference holds 0
+        difference = grid.difference(best, name, nearest, asked)
+        return name == best or difference.low <= 0 <= difference.high
+
+    ties = [name for name in within if tied(name)]
+    strategy = next(name for name in ties if score[name].mean >= score[best].mean - MARGIN)
+    evidence = [
+        f"{name}: {score[name]:.3f}, {_time(cost[name])}"
+        for name in sorted(within, key=lambda name: -score[name].mean)
+    ]
+    caveats = [
+        f"Measured with {nearest} photos a class of {asked}, {len(grid.seeds)} seeds: test "
+        "accuracy and its 95 % interval. Few seeds make wide intervals, so a tie means that "
+        "these runs cannot tell, not that the strategies are equal."
+    ]
+    if left_out := [name for name in by_cost if name not in within]:
+        caveats.append(f"Left out by the time you gave: {'; '.join(left_out)}.")
+    if not fitting:
+        caveats.append("Nothing fits into that time; this is the least costly.")
+    also = tuple(name for name in ties if name != strategy)
+    outside = _outside(photos_a_class, nearest, domain, asked)
+    return Recommendation(strategy, also, tuple(evidence), tuple(caveats), outside)
+
+
+def _outside(asked: int, nearest: int, domain: str, answered: str) -> str:
+    reasons = []
+    if max(asked / nearest, nearest / asked) > NEAR:
+        reasons.append(f"{asked} photos a class is far from the nearest measured number, {nearest}")
+    if domain != answered:
+        reasons.append(
+            f"{domain} was not measured; this is the answer for {answered}. Run a probe on your "
+            "own validation images before you believe it"
+        )
+    return "; ".join(reasons)
 
 
 def _time(minutes: float) -> str:
     return f"about {minutes:.0f} min" if minutes >= 2 else f"about {max(60 * minutes, 1):.0f} s"
-
-
-def _tied(grid: Grid, best: str, other: str, photos: int, domain: str) -> bool:
-    """The paired 95 % interval of their difference holds 0."""
-    difference = grid.difference(best, other, photos, domain)
-    return difference.low <= 0 <= difference.high
-
-
-def _caveats(grid: Grid, photos: int, domain: str, left_out: list[str], tight: bool) -> tuple:
-    said = [
-        f"Measured with {photos} photos a class of {domain}, {len(grid.seeds)} seeds: test "
-        "accuracy and its 95 % interval. Few seeds make wide intervals, so a tie means that "
-        "these runs cannot tell, not that the strategies are equal."
-    ]
-    if left_out:
-        said.append(f"Left out by the time you gave: {'; '.join(left_out)}.")
-    if tight:
-        said.append("Nothing fits into that time; this is the least costly.")
-    return tuple(said)
-
-
-def _outside(grid: Grid, asked: int, nearest: int, domain: str) -> str:
-    reasons = []
-    if max(asked / nearest, nearest / asked) > NEAR:
-        reasons.append(f"{asked} photos a class is far from the nearest measured number, {nearest}")
-    if domain not in grid.domains:
-        reasons.append(
-            f"{domain} was not measured; this is the answer for {grid.domains[0]}. Run a probe on "
-            "your own validation images before you believe it"
-        )
-    return "; ".join(reasons)

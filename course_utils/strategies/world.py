@@ -44,13 +44,9 @@ class World:
 
     def __post_init__(self) -> None:
         if min(self.source, self.other, self.source_labels) < 1 or self.nuisance < 0:
-            raise ValueError(
-                f"got {self}; expected at least one source factor, other factor, label"
-            )
+            raise ValueError(f"got {self}; expected at least one source and other factor and label")
         if self.size % 2:
-            raise ValueError(
-                f"got {self.size} factors; the map needs an even number: change nuisance"
-            )
+            raise ValueError(f"got {self.size} factors; expected an even number: change nuisance")
         if not (math.isfinite(self.warp) and self.warp >= 0):
             raise ValueError(f"got warp={self.warp}; expected a finite number, 0 or more")
 
@@ -115,11 +111,8 @@ class Task:
             raise ValueError(f"got points={self.points}; expected a whole number, 2 or more")
         if not 0 <= self.relatedness <= 1:
             raise ValueError(f"got relatedness={self.relatedness}; expected a number from 0 to 1")
-        if not 0 <= self.label_noise < 0.5:
-            raise ValueError(
-                f"got label_noise={self.label_noise}; expected 0 or more and less than 0.5, "
-                "where labels would be coin flips"
-            )
+        if not 0 <= self.label_noise < 0.5:  # at 0.5 labels are coin flips
+            raise ValueError(f"got label_noise={self.label_noise}; expected from 0 to below 0.5")
 
     @property
     def bayes(self) -> float:
@@ -177,28 +170,21 @@ def target_samples(
     Raises ValueError: no seeds, or fewer than one test point.
     """
     if test_points < 1 or not len(seeds):
-        raise ValueError(
-            f"got {test_points} test points, {len(seeds)} seeds; expected at least one"
-        )
-    drawn = [_target(world, task, seed, test_points) for seed in seeds]
-    z, y = (torch.stack(parts) for parts in zip(*drawn, strict=True))
-    x = world.render(z)
-    return (
-        Samples(x[:, test_points:], y[:, test_points:]),
-        Samples(x[:, :test_points], y[:, :test_points]),
-    )
-
-
-def _target(world: World, task: Task, seed: int, test_points: int) -> tuple[Tensor, Tensor]:
-    generator = stream("target", seed)
-    related = _unit(world.source, generator) * task.relatedness
-    unrelated = _unit(world.other, generator) * math.sqrt(1 - task.relatedness**2)
+        raise ValueError(f"got {test_points} test points, {len(seeds)} seeds; expected 1 or more")
+    factors, labels = [], []
     total = test_points + task.points
-    z = _normal(total, world.size, generator)
-    seen = z[:, : world.source + world.other]
-    label = seen @ torch.cat([related, unrelated]) > 0
-    flips = torch.rand(total, generator=stream("flips", seed)) < task.label_noise
-    return z, (label ^ flips).float().unsqueeze(-1)
+    for seed in seeds:
+        generator = stream("target", seed)
+        related = _unit(world.source, generator) * task.relatedness
+        unrelated = _unit(world.other, generator) * math.sqrt(1 - task.relatedness**2)
+        z = _normal(total, world.size, generator)
+        label = z[:, : world.source + world.other] @ torch.cat([related, unrelated]) > 0
+        flips = torch.rand(total, generator=stream("flips", seed)) < task.label_noise
+        factors.append(z)
+        labels.append((label ^ flips).float().unsqueeze(-1))
+    x, y = world.render(torch.stack(factors)), torch.stack(labels)
+    training, test = slice(test_points, None), slice(test_points)
+    return Samples(x[:, training], y[:, training]), Samples(x[:, test], y[:, test])
 
 
 def stream(purpose: str, seed: int) -> torch.Generator:
