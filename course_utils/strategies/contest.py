@@ -19,7 +19,8 @@ from course_utils.strategies.world import Samples, Task, World, source_samples, 
 
 WIDTH = 64
 STEPS, BATCH = 300, 32  # the budget of every strategy
-SOURCE_POINTS, SOURCE_STEPS, SOURCE_BATCH, SOURCE_RATE = 20_000, 600, 128, 1e-2  # pretraining
+PRETRAINING = {"points": 20_000, "steps": 600, "batch": 128}
+PRETRAINING_RATE = 1e-2
 RATES = (3e-4, 1.5e-3, 8e-3, 4e-2)  # what every strategy may choose from
 VALIDATION_POINTS = 1000
 
@@ -111,9 +112,10 @@ def untrained(world: World, seeds: Sequence[int]) -> Backbones:
 def pretrain(world: World, seeds: Sequence[int]) -> Backbones:
     """Backbones trained on the source labels, each from its own start and on its own examples."""
     start = untrained(world, seeds).layers + new_layers((WIDTH, world.source_labels), seeds, "head")
-    samples = source_samples(world, SOURCE_POINTS, seeds)
-    order = batch_order(SOURCE_POINTS, SOURCE_STEPS, SOURCE_BATCH, seeds)
-    layers = train(start, samples, order, torch.full((len(seeds),), SOURCE_RATE), ((1.0, ALL),))
+    samples = source_samples(world, PRETRAINING["points"], seeds)
+    order = batch_order(**PRETRAINING, seeds=seeds)
+    rates = torch.full((len(seeds),), PRETRAINING_RATE)
+    layers = train(start, samples, order, rates, ((1.0, ALL),))
     return Backbones(world, tuple(seeds), layers[:-1])
 
 
