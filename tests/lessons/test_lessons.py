@@ -14,7 +14,8 @@ from tools.builder.lesson import EXERCISE, ROOT, tags
 from tools.builder.notebook import lesson_with_solutions
 
 LESSONS = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
-SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3}  # enough to run each line
+SMALL = {"PER_CLASS": 10, "EPOCHS": 1, "SEEDS": 3, "SIZE": 64}  # enough to run each line
+LARGER = {"01_loading_pretrained_models": {"SIZE": 96}}  # it cuts patches of 96 pixels
 pytestmark = pytest.mark.lessons
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
 
@@ -63,7 +64,8 @@ def test_with_its_solutions_on_another_network_without_weights(lesson, run, tmp_
     notebook = lesson_with_solutions(lesson)
     network = {"BACKBONE": "resnet18"} if _has_parameter(notebook, "BACKBONE") else {}
     # Small settings may cost the experiment of a lesson without a network its effect.
-    done = run(notebook, SMALL | network, COURSE_STRICT=str(len(network)), **place)
+    settings = SMALL | LARGER.get(lesson.stem, {}) | network
+    done = run(notebook, settings, COURSE_STRICT=str(len(network)), **place)
     exercises = sum(EXERCISE in tags(cell) for cell in notebook.cells)
     assert [check["status"] for check in shown_as(MIME, done)] == ["solved"] * exercises
     claims = shown_as(CLAIM, done)
