@@ -733,6 +733,7 @@ print(f"{len(kernels)} filters of {tuple(kernels.shape[1:])}; {dead} weigh next 
 
 # %% alt="A grid of maps in colours, one row a depth and in it the six channels that answer most: fine outlines of the flower first, a few coarse squares at last"
 seen = activations(model, by_hand[None], stages(model))
+seen = {stage: maps for stage, maps in seen.items() if maps.ndim == 4}  # some end on vectors
 depths = {maps.shape[-1]: name for name, maps in seen.items()}  # the last stage of each size
 grid, titles = [], []
 for side, stage in depths.items():
@@ -780,7 +781,7 @@ splits = flowers.train, flowers.val, flowers.test
 pixels = torch.cat([split.images for split in splits])
 photos = ImageSet(pixels, torch.cat([split.labels for split in splits]), flowers.classes)
 
-responses = survey(model, photos, cache=True)
+responses = survey(model, photos, {stage: stages(model)[stage] for stage in seen}, cache=True)
 {stage: tuple(found.means.shape) for stage, found in list(responses.items())[::6]}
 
 # %% [markdown]
@@ -788,7 +789,7 @@ responses = survey(model, photos, cache=True)
 
 # %% tags=["shows-photos"] alt="Three depths of the network, three channels each: the six photo patches that excite each channel most"
 middle = list(depths.values())[1::2] + [list(depths.values())[-1]]
-for stage, patch in zip(middle, (24, 48, 96), strict=True):
+for stage, patch in zip(middle, (24, 48, 96), strict=False):
     channels = responses[stage].means.std(dim=0).topk(3).indices.tolist()
     patches = top_patches(photos, responses[stage], channels, k=6, patch=patch)
     numbers = [f"{stage} · {c}" for c in channels for _ in range(6)]
@@ -816,11 +817,11 @@ random_model = get_model(BACKBONE, weights=None).to(device).eval()
 
 for_training = per_class_index(flowers.train.labels, PER_CLASS, seed=0)  # where train came from
 ours = torch.cat([for_training, len(flowers.train) + torch.arange(len(val))])
+parts = {stage: stages(random_model)[stage] for stage in seen}
+by_random = survey(random_model, photos[ours], parts, cache=True)
 averages = {
     "pretrained": {stage: found.means[ours] for stage, found in responses.items()},
-    "random": {
-        stage: found.means for stage, found in survey(random_model, photos[ours], cache=True).items()
-    },
+    "random": {stage: found.means for stage, found in by_random.items()},
 }
 
 # %%

@@ -127,6 +127,8 @@ claim(
     "only BatchNorm buffers of the backbone moved, and they did move",
     len(moved) > 0 and all("running" in name or "num_batches" in name for name in moved),
     figure=f"{len(moved)} entries, {len(moved) // 3} layers",
+    when=any("running" in name for name, _ in start.named_buffers()),
+    otherwise=f"{BACKBONE} has no BatchNorm, so nothing in it moves",
 )
 
 # %% [markdown]

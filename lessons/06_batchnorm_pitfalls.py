@@ -57,6 +57,17 @@ from course_utils.surgery import (
 )
 
 # %% [markdown]
+# This lesson needs a network with BatchNorm. In one without it nothing can drift, so there MobileNetV2 takes its place.
+
+# %%
+with torch.device("meta"):
+    found = len(batchnorm_layers(get_model(BACKBONE)))
+print(f"{BACKBONE} has {found} BatchNorm layers")
+if not found:
+    BACKBONE = "mobilenet_v2"
+    print(f"The lesson goes on with {BACKBONE}")
+
+# %% [markdown]
 # ## Two kinds of state
 # Here is one BatchNorm layer for two channels, and everything it keeps.
 
