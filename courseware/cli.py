@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -79,7 +80,8 @@ COMMANDS = {"progress": show_progress, "doctor": doctor, "fetch": fetch}
 def main(arguments: list[str]) -> int:
     """0 when all is well, 1 when a check is red, 2 for a file that cannot be used."""
     command, *rest = arguments
-    sys.stdout.reconfigure(errors="replace")  # a Windows pipe may know no ✔
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a Windows pipe may know no ✔
     return COMMANDS[command](*rest)
 
 

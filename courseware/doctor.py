@@ -85,8 +85,8 @@ def _versions() -> Check:
     value = f"torch {torch.__version__}, torchvision {_version('torchvision')}"
     if not CONSTRAINTS.is_file() or environment() == "colab":
         return Check("Packages", "ok", f"{value} (this environment's own)")
-    pins = [line.split("==") for line in CONSTRAINTS.read_text().splitlines() if "==" in line]
-    pins = [(name, pinned, _version(name)) for name, pinned in pins if not name.startswith("#")]
+    lines = [line.split("==") for line in CONSTRAINTS.read_text().splitlines() if "==" in line]
+    pins = [(name, pinned, _version(name)) for name, pinned in lines if not name.startswith("#")]
     # 2.15.0+cpu is 2.15.0, built for the CPU.
     other = [f"{n} {v} (not {p})" for n, p, v in pins if v and v.split("+")[0] != p]
     if not other:

@@ -119,6 +119,7 @@ class Watch:
 
     def _watch(self) -> None:
         while not self._over:
+            assert self._until is not None  # the thread starts once it is set
             wait = self._until - time.monotonic()
             if wait <= 0:
                 self._interrupt()
@@ -132,7 +133,7 @@ class Watch:
                 return
             self._sent = self._pending = True
             if hasattr(signal, "pthread_kill"):  # also wakes up time.sleep
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             else:
                 _thread.interrupt_main()
 

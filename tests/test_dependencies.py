@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("course_utils", "courseware")
 DEVELOPMENT = ("tools", "tests", "benchmarks")
 # Started as commands or loaded as plugins by name; nothing imports them.
-COMMANDS = {"jupyterlab", "nbval", "pytest-xdist", "ruff", "import-linter"}
+COMMANDS = {"jupyterlab", "nbval", "pytest-xdist", "ruff", "mypy", "import-linter"}
 _distributions = functools.cache(packages_distributions)
 
 

@@ -57,6 +57,7 @@ def stages() -> list[Stage]:
     return [
         Stage("ruff", ["-m", "ruff", "check", "."]),
         Stage("format", ["-m", "ruff", "format", "--check", "."]),
+        Stage("types", ["-m", "mypy"]),
         Stage("build", ["-m", "tools.builder.build", "--check"]),
         Stage("unit", ["-m", "pytest", "tests", "-m", "not lessons", *two, "loadfile"], alone),
         Stage("nbval", ["-m", "pytest", *_NBVAL, *notebooks, *two, "loadscope"], lessons),

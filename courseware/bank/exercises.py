@@ -47,14 +47,20 @@ class Exercise(Part):
     mutants: Annotated[list[Mutant], Field(min_length=5)]
 
     @property
+    def _arguments(self) -> ast.arguments:
+        function = _function(self.solution.code, self.name)
+        assert function is not None  # the schema saw to it
+        return function.args
+
+    @property
     def call(self) -> str:
         """How the function is called, as ``top_k(model, weights, image, k=5)``."""
-        return f"{self.name}({ast.unparse(_function(self.solution.code, self.name).args)})"
+        return f"{self.name}({ast.unparse(self._arguments)})"
 
     @property
     def arguments(self) -> tuple[int, int]:
         """How many positional arguments it takes: at least, and at most."""
-        arguments = _function(self.solution.code, self.name).args
+        arguments = self._arguments
         return len(arguments.args) - len(arguments.defaults), len(arguments.args)
 
     @model_validator(mode="after")

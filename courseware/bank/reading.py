@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -53,7 +54,7 @@ def read(path: Path, model: type[Model]) -> Model:
         raise BankError("\n".join(path.name + line for line in told)) from error
 
 
-def _told(content, error: dict) -> str:
+def _told(content, error: Mapping) -> str:
     """One pydantic error: question, field, what is wrong, and what was given."""
     given = error["input"]
     shown = f" (given: {given!r:.60})" if isinstance(given, str | int | float) else ""

@@ -100,7 +100,8 @@ class Common(Part):
 
     @model_validator(mode="after")
     def _is_justified(self):
-        if not self.proof and not self.source and self.type != "predict":
+        kind = getattr(self, "type", None)  # each of the types below names its own
+        if not self.proof and not self.source and kind != "predict":
             raise ValueError("it needs a proof (code that prints the key) or a source")
         return self
 
@@ -117,9 +118,10 @@ class Choice(Common):
         if any(given) and not all(given):
             raise ValueError("options: give every one a value, or none")
         right = sum(option.correct for option in self.options)
-        if self.type == "single" and right != 1:
+        kind = getattr(self, "type", None)
+        if kind == "single" and right != 1:
             raise ValueError(f"options: a single-choice question has 1 correct one, not {right}")
-        if self.type == "multi" and not 1 <= right < len(self.options):
+        if kind == "multi" and not 1 <= right < len(self.options):
             raise ValueError("options: some are correct and some are not, in a multi question")
         return self
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 
 import ipywidgets as widgets
@@ -79,8 +79,10 @@ class Dial:
     def __init__(self, draw: Callable, alt: str, controls: dict[str, widgets.Widget]) -> None:
         self._draw, self._alt, self._controls = draw, alt, controls
         self._picture, self._busy = widgets.HTML(), widgets.HTML(layout={"margin": "0"})
-        self._timer = self._task = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task | None = None
         self._since = 0.0
+        self._loop: asyncio.AbstractEventLoop | None
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:  # plain Python: every change is drawn at once
@@ -99,22 +101,22 @@ class Dial:
             for bundle in filter(None, self._pictures()):
                 self._show(bundle)
         else:  # JupyterLab may tell of a change in another thread; all drawing happens in one
-            self._loop.call_soon_threadsafe(self._wait)
+            self._loop.call_soon_threadsafe(self._wait, self._loop)
 
-    def _wait(self) -> None:
+    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the newest setting be drawn soon; what is not yet drawn of older ones never is."""
-        now = self._loop.time()
+        now = loop.time()
         if self._task is not None:
             self._task.cancel()
         if self._timer is None:
             self._since = now
         else:
             self._timer.cancel()
-        self._timer = self._loop.call_at(min(now + QUIET, self._since + PATIENCE), self._start)
+        self._timer = loop.call_at(min(now + QUIET, self._since + PATIENCE), self._start, loop)
 
-    def _start(self) -> None:
+    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        self._task = self._loop.create_task(self._redraw())
+        self._task = loop.create_task(self._redraw())
 
     async def _redraw(self) -> None:
         self._busy.value = BUSY
@@ -133,7 +135,7 @@ class Dial:
     def _show(self, bundle: dict[str, str]) -> None:
         self._picture.value = bundle_html(bundle)
 
-    def _pictures(self) -> Iterator[dict[str, str] | None]:
+    def _pictures(self) -> Generator[dict[str, str] | None]:
         """MIME bundles of what ``draw`` gives for the present values, or of its exception."""
         values = {name: control.value for name, control in self._controls.items()}
         settings = ", ".join(f"{name} {value}" for name, value in values.items())
@@ -187,7 +189,7 @@ def _garbage_later() -> Iterator[None]:
         gc.collect(1)
 
 
-def _one_or_more(draw: Callable, values: dict) -> Iterator:
+def _one_or_more(draw: Callable, values: dict) -> Generator:
     drawn = draw(**values)
     if inspect.isgenerator(drawn):
         yield from drawn

@@ -52,7 +52,7 @@ class Known(BaseModel):
     __pydantic_extra__: dict[Name, Other] = Field(init=False)
     tries: Count = 0
     hints: Count = 0
-    when: Time = Field(default=None)
+    when: Time = Field(default=None)  # type: ignore[assignment] # absent before the first
 
 
 class Question(Known):
@@ -60,7 +60,7 @@ class Question(Known):
 
     steps: Count = 0  # of the solution, seen so far
     best: Share = 0.0
-    last: Literal["correct", "partial", "wrong"] = Field(default=None)
+    last: Literal["correct", "partial", "wrong"] = Field(default=None)  # type: ignore[arg-type]
 
 
 class Exercise(Known):
@@ -84,7 +84,7 @@ class Document(BaseModel):
     """A file. An entry that is not sound is left out, and does not cost the others."""
 
     model_config = ConfigDict(strict=True)
-    version: Literal[1] = VERSION
+    version: Literal[1] = VERSION  # type: ignore[assignment]
     questions: dict[OnErrorOmit[Name], OnErrorOmit[Question]] = {}
     exercises: dict[OnErrorOmit[Name], OnErrorOmit[Exercise]] = {}
     finals: list[OnErrorOmit[Final]] = []

@@ -52,7 +52,8 @@ class Progress:
             self.path = Path(os.path.realpath(path or progress_path()))
         except OSError as error:
             self.path, self._nowhere = Path("~/progress.json"), error
-        self._content, self._known = b"", records.empty()  # the file, as last read or written
+        self._content: bytes | None = b""  # the file, as last read or written
+        self._known = records.empty()
         self._waiting: list[tuple[Callable, dict]] = []  # what is not in the file yet
         self._notices: dict[str, str] = {}
         self._guard = threading.RLock()  # a kernel may answer a widget in a thread of its own

@@ -52,7 +52,7 @@ def draw(
     pool = sorted(questions, key=lambda question: question.id)
     rng.shuffle(pool)  # of equals the first is taken
     taken: Counter = Counter()
-    chosen = []
+    chosen: list = []
     while pool and len(chosen) < n:
         question = min(pool, key=lambda q: (q.id in last, *(taken[trait] for trait in _traits(q))))
         pool.remove(question)

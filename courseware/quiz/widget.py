@@ -30,9 +30,9 @@ class QuizWidget(anywidget.AnyWidget):
 
     _esm = glue.module(HERE / "widget.mjs")
     _css = glue.styles(HERE / "widget.css")
-    questions = traitlets.List().tag(sync=True)
+    questions: traitlets.List = traitlets.List().tag(sync=True)
     records = traitlets.Dict().tag(sync=True)
-    saved = traitlets.List().tag(sync=True)  # keys of messages that the records hold
+    saved: traitlets.List = traitlets.List().tag(sync=True)  # keys of messages in the records
     messages = traitlets.Dict(MESSAGES).tag(sync=True)
     mode = traitlets.Unicode("quiz").tag(sync=True)
     title = traitlets.Unicode("").tag(sync=True)
@@ -48,7 +48,7 @@ class QuizWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         """Without words: where no widget can be, the static version stands before it."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data, metadata = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
         return data | {"text/plain": ""}, metadata
 
     def _so_far(self) -> dict:

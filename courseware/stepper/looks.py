@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numbers
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,9 +51,9 @@ def _values(tensor: torch.Tensor, in_words: bool) -> Values:
 def _contents(tensor: torch.Tensor) -> int:
     data = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     if data.nbytes <= EXACT:
-        return zlib.crc32(data)
+        return zlib.crc32(data.data)
     words = data[: data.nbytes // 8 * 8].view(np.uint64)
-    return int(np.add.reduce(words)) + zlib.crc32(data[words.nbytes :])
+    return int(np.add.reduce(words)) + zlib.crc32(data[words.nbytes :].data)
 
 
 def _numbers(tensor: torch.Tensor) -> str:
@@ -120,7 +121,7 @@ def _module(module: nn.Module) -> Look:
         "buffers": _entries(buffers, small),
         "gradients": _entries(gradients, small),
     }
-    words = [marks["class"], marks["mode"]]
+    words: list[str] = [str(marks["class"]), str(marks["mode"])]
     if parameters:
         told = f"in {len(gradients)} of {len(parameters)} tensors" if gradients else "none"
         words += [f"trainable: {marks['trainable']}", f"gradients: {told}"]
@@ -192,7 +193,7 @@ def _container_text(value, depth: int = 1) -> str:
         if sum(map(len, entries)) > LONGEST // 2:
             break
     more = f", … ({len(value)} entries)" if len(entries) < len(value) else ""
-    left, right = next(pair for kind, pair in _BRACKETS.items() if isinstance(value, kind))
+    left, right = next(tuple(pair) for kind, pair in _BRACKETS.items() if isinstance(value, kind))
     kind = "" if type(value) in _BRACKETS else f"{type(value).__name__} "
     return f"{kind}{left}{', '.join(entries)}{more}{right}"
 
@@ -254,7 +255,7 @@ def _other(value) -> Look:
     return Look(f"{name}{size}")
 
 
-_KINDS = {
+_KINDS: dict[Any, Callable[[Any], Look]] = {
     torch.Tensor: _tensor,
     nn.Module: _module,
     torch.optim.Optimizer: _optimizer,

@@ -60,7 +60,7 @@ def written(function: Callable) -> Callable:
         elif hasattr(found, "__wrapped__"):
             found = found.__wrapped__
         elif not inspect.isroutine(found) and inspect.ismethod(getattr(found, "forward", None)):
-            found = found.forward
+            found = getattr(found, "forward")  # noqa: B009 - a Callable has none for mypy
     if not inspect.isfunction(found):
         raise TypeError(f"{function!r} cannot be stepped through: give a function made by def")
     if found.__name__ == "<lambda>":
@@ -127,9 +127,9 @@ def _statement_starts(tree: ast.stmt, lines: int) -> dict[int, int]:
     for node in ast.walk(tree):  # from the outside inwards
         if not isinstance(node, ast.stmt):
             continue
-        end = node.end_lineno
-        if getattr(node, "body", None):
-            end = max(node.lineno, node.body[0].lineno - 1)
+        end = node.end_lineno or node.lineno
+        if body := getattr(node, "body", None):
+            end = max(node.lineno, body[0].lineno - 1)
         for line in range(node.lineno, end + 1):
             starts[line] = starts[node.lineno] if line == node.lineno else node.lineno
     return starts
@@ -154,7 +154,9 @@ def _without_comments(text: str) -> tuple[list[str], dict[int, int]]:
 
 
 def _notes(text: str, starts: dict[int, int], shown: dict[int, int]) -> dict[int, str]:
-    comments, notes, waiting = _comments(text), {}, []
+    comments = _comments(text)
+    notes: dict[int, list[str]] = {}
+    waiting: list[str] = []
     for number, line in enumerate(text.splitlines(), start=1):
         column, words = comments.get(number, (0, ""))
         if words and not line[:column].strip():
@@ -171,7 +173,7 @@ def _loops(tree: ast.stmt, shown: dict[int, int]) -> tuple[Loop, ...]:
     found = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
     loops = []
     for node in found:
-        first, last = node.body[0].lineno, node.body[-1].end_lineno
+        first, last = node.body[0].lineno, node.body[-1].end_lineno or node.lineno
         if first > node.lineno:  # a loop on one line is one step
             loops.append(Loop(shown[node.lineno], range(shown[first], shown[last] + 1)))
     return tuple(loops)

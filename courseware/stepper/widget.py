@@ -33,5 +33,5 @@ class StepperWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs):
         """Without words: where no widget can be, the table stands before it."""
-        data, metadata = super()._repr_mimebundle_(**kwargs)
+        data, metadata = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
         return data | {"text/plain": ""}, metadata

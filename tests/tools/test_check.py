@@ -70,6 +70,7 @@ def test_the_suite_has_all_its_stages():
     assert [stage.name for stage in check.stages()] == [
         "ruff",
         "format",
+        "types",
         "build",
         "unit",
         "nbval",
