@@ -5,11 +5,14 @@ Functions return tensors; `plots` draws them. What excites a channel is found by
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from course_utils.device import autocast, best_layout, device_of, send
 from course_utils.images import ImageSet
@@ -18,7 +21,7 @@ from course_utils.store.messages import progress
 from course_utils.surgery import stages
 
 
-def first_layer_filters(model: nn.Module) -> torch.Tensor:
+def first_layer_filters(model: nn.Module) -> Tensor:
     """The first convolution's kernels as pictures: float32 [K, 3, h, w], each scaled to 0…1.
 
     Each filter is scaled by its own extremes, so brightness cannot be compared between them.
@@ -30,18 +33,46 @@ def first_layer_filters(model: nn.Module) -> torch.Tensor:
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == 3:
             kernels = module.weight.detach().cpu()
-            low, high = (
-                kernels.amin(dim=(1, 2, 3), keepdim=True),
-                kernels.amax(dim=(1, 2, 3), keepdim=True),
-            )
+            low = kernels.amin(dim=(1, 2, 3), keepdim=True)
+            high = kernels.amax(dim=(1, 2, 3), keepdim=True)
             return (kernels - low) / (high - low).clamp_min(1e-12)
     raise ValueError(f"{type(model).__name__} has no convolution that reads 3 channels")
 
 
+@contextmanager
+def _listening(
+    modules: Mapping[str, nn.Module], hear: Callable[[str, Tensor], None]
+) -> Iterator[None]:
+    """Inside, ``hear(name, output)`` gets what each module gives, float32, where the model is.
+
+    It must take at once what it needs: an in-place activation behind the module overwrites it.
+    """
+
+    def hook(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        hear(name, output.detach().float())
+
+    hooks = [m.register_forward_hook(partial(hook, name)) for name, m in modules.items()]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
+
+
+def _pass_over(model: nn.Module, images: ImageSet, batch_size: int, what: str) -> Iterator[None]:
+    """One pass in eval mode, with a progress bar; goes on after each batch."""
+    device = best_layout(model.eval())
+    mixed, steps = autocast(device), -(-len(images) // batch_size)
+    for batch, _ in progress(images.batches(batch_size, device=device), what, total=steps):
+        with mixed:
+            model(batch)
+        yield
+
+
 @torch.no_grad()
 def activations(
-    model: nn.Module, images: torch.Tensor, modules: Mapping[str, nn.Module]
-) -> dict[str, torch.Tensor]:
+    model: nn.Module, images: Tensor, modules: Mapping[str, nn.Module]
+) -> dict[str, Tensor]:
     """Outputs of chosen modules in one forward pass, in eval mode.
 
     Parameters
@@ -51,72 +82,42 @@ def activations(
 
     Returns
     -------
-    name → tensor as the module gave it, on the CPU: [N, C, h, w] for a convolutional stage
+    name → float32 on the CPU, [N, C, h, w] for a convolutional stage
     """
-    return {name: maps.cpu() for name, maps in _outputs(model, images, modules).items()}
-
-
-def _outputs(model, images, modules) -> dict[str, torch.Tensor]:
-    """What the modules gave, float32, where the model is."""
-    seen: dict[str, torch.Tensor] = {}
+    seen: dict[str, Tensor] = {}
     device = device_of(model)
-
-    def keep(name):
-        def hook(module, inputs, output):
-            # clone: an in-place activation after this module would overwrite what we keep
-            seen[name] = output.detach().float().clone()
-
-        return hook
-
-    hooks = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
-    try:
-        with autocast(device):
-            model.eval()(send(images, device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen
+    listening = _listening(modules, lambda name, maps: seen.update({name: maps.clone()}))
+    with listening, autocast(device):
+        model.eval()(send(images, device))
+    return {name: maps.cpu() for name, maps in seen.items()}
 
 
-def pooled(maps: torch.Tensor) -> torch.Tensor:
+def pooled(maps: Tensor) -> Tensor:
     """Mean over positions: [N, C, h, w] or [N, tokens, C] → float32 [N, C].
 
     Raises
     ------
     ValueError : another number of dimensions
     """
-    if maps.ndim == 4:
-        return maps.mean(dim=(2, 3))
-    if maps.ndim == 3:
-        return maps.mean(dim=1)
-    raise ValueError(f"got {tuple(maps.shape)}; expected [N, C, h, w] or [N, tokens, C]")
+    if maps.ndim not in (3, 4):
+        raise ValueError(f"got {tuple(maps.shape)}; expected [N, C, h, w] or [N, tokens, C]")
+    return maps.mean(dim=(2, 3) if maps.ndim == 4 else 1)
 
 
 @torch.no_grad()
 def stage_features(
-    model: nn.Module,
-    images: ImageSet,
-    *,
-    names: list[str] | None = None,
-    batch_size: int = 16,
-) -> dict[str, torch.Tensor]:
-    """Each stage's output averaged over positions: stage → float32 [N, C], one pass for all.
-
-    Parameters
-    ----------
-    names : stages to keep (None: all of `stages`)
-    """
-    device = best_layout(model)
-    chosen = {n: m for n, m in stages(model).items() if names is None or n in names}
-    rows: dict[str, list[torch.Tensor]] = {name: [] for name in chosen}
-    steps = -(-len(images) // batch_size)
-    for batch, _ in progress(images.batches(batch_size, device=device), "stages", total=steps):
-        for name, maps in _outputs(model, batch, chosen).items():
-            rows[name].append(pooled(maps))
+    model: nn.Module, images: ImageSet, *, batch_size: int = 16
+) -> dict[str, Tensor]:
+    """Each stage's output averaged over positions: stage → float32 [N, C], one pass for all."""
+    found = stages(model)
+    rows: dict[str, list[Tensor]] = {name: [] for name in found}
+    with _listening(found, lambda name, output: rows[name].append(pooled(output))):
+        for _ in _pass_over(model, images, batch_size, "stages"):
+            pass
     return {name: torch.cat(parts).cpu() for name, parts in rows.items()}
 
 
-def cka(x: torch.Tensor, y: torch.Tensor) -> float:
+def cka(x: Tensor, y: Tensor) -> float:
     """Linear centred kernel alignment of two feature matrices [N, D1] and [N, D2], in 0…1.
 
     1 means the same up to rotation and scale.
@@ -135,7 +136,7 @@ def cka(x: torch.Tensor, y: torch.Tensor) -> float:
     return (shared / ((x.T @ x).norm() * (y.T @ y).norm())).item()
 
 
-def weight_drift(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict[str, float]:
+def weight_drift(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
     """Relative change ‖after - before‖ / ‖before‖ of each stage's parameters.
 
     ``before`` is a `surgery.snapshot` of the same architecture. A stage whose parameters were all
@@ -150,9 +151,6 @@ def weight_drift(model: nn.Module, before: Mapping[str, torch.Tensor]) -> dict[s
     return drift
 
 
-_REAL, _WHOLE = torch.float32, torch.int32
-
-
 @dataclass(frozen=True)
 class Responses:
     """How one module's C channels answered N images, on the CPU.
@@ -164,9 +162,9 @@ class Responses:
     side : (height, width) of the module's maps
     """
 
-    means: torch.Tensor
-    best: torch.Tensor
-    places: torch.Tensor
+    means: Tensor
+    best: Tensor
+    places: Tensor
     side: tuple[int, int]
 
 
@@ -194,85 +192,66 @@ def survey(
     ValueError : no images; a module that is no part of ``model`` or gives no maps
     """
     modules = dict(stages(model) if modules is None else modules)
-    paths = {id(module): path for path, module in model.named_modules()}
-    foreign = [name for name, module in modules.items() if id(module) not in paths]
+    paths = {module: path for path, module in model.named_modules()}
+    foreign = [name for name, module in modules.items() if module not in paths]
     if foreign or len(images) == 0:
         what = f"{foreign}, not in {type(model).__name__}" if foreign else "an empty ImageSet"
         raise ValueError(f"got {what}; expected modules of the model, and at least one image")
 
     def run() -> dict[str, dict]:
-        return _run(model.eval(), images, modules, best, batch_size, best_layout(model))
+        return {n: vars(r) for n, r in _run(model, images, modules, best, batch_size).items()}
 
-    if not cache:
-        found = run()
-    else:
-        places = [f"{name}={paths[id(module)]}" for name, module in modules.items()]
-        settings = [f"best {best}", *places]
-        found = kept_pass(
-            "survey", run, lambda read: list(read) == list(modules), model, images.images, settings
-        )
+    def fits(read: Any) -> bool:
+        return list(read) == list(modules)
+
+    settings = [f"best {best}", *(f"{name}={paths[m]}" for name, m in modules.items())]
+    asked = (model, images.images, settings)
+    found = kept_pass("survey", run, fits, *asked) if cache else run()
     return {name: Responses(**parts) for name, parts in found.items()}
 
 
 @torch.no_grad()
-def _run(model, images, modules, best, batch_size, device) -> dict[str, dict]:
-    mixed = autocast(device)
-    noted: dict[str, tuple[torch.Tensor, ...]] = {}
+def _run(
+    model: nn.Module,
+    images: ImageSet,
+    modules: Mapping[str, nn.Module],
+    best: int,
+    batch_size: int,
+) -> dict[str, Responses]:
+    # A table a module, [averages, peaks and places, N, C]: thousands of small tensors that stay
+    # between large ones that go would keep the allocator from using that memory again.
+    tables: dict[str, Tensor] = {}
     sides: dict[str, tuple[int, int]] = {}
     done = 0
 
-    def note(name: str):
-        def hook(module, inputs, output) -> None:
-            if output.ndim != 4:
-                shape = tuple(output.shape)
-                raise ValueError(f"{name} gives {shape}; expected maps [N, C, h, w]")
-            if name not in noted:
-                # Whole tables at once: thousands of small tensors that stay between large ones
-                # that go would keep the allocator from using that memory again.
-                table = len(images), output.shape[1]
-                noted[name] = tuple(
-                    torch.empty(table, dtype=d, device=device) for d in (_REAL, _REAL, _WHOLE)
-                )
-                sides[name] = tuple(output.shape[2:])
-            # At once, for an in-place activation after this module would overwrite its output.
-            rows = slice(done, done + len(output))
-            for table, part in zip(noted[name], _answers(output.float()), strict=True):
-                table[rows] = part
+    def note(name: str, maps: Tensor) -> None:
+        if maps.ndim != 4:
+            raise ValueError(f"{name} gives {tuple(maps.shape)}; expected maps [N, C, h, w]")
+        if name not in tables:
+            tables[name] = maps.new_empty(3, len(images), maps.shape[1])
+            sides[name] = (maps.shape[2], maps.shape[3])
+        rows = slice(done, done + len(maps))
+        # float32 holds the places too: it counts exactly up to 4096 · 4096.
+        tables[name][:, rows] = torch.stack([maps.mean((2, 3)), *maps.flatten(2).max(2)])
 
-        return hook
-
-    hooks = [module.register_forward_hook(note(name)) for name, module in modules.items()]
-    try:
-        steps = -(-len(images) // batch_size)
-        for batch, _ in progress(images.batches(batch_size, device=device), "survey", total=steps):
-            with mixed:
-                model(batch)
-            done += len(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {
-        name: _summary(*(table.cpu() for table in tables), best, sides[name])
-        for name, tables in noted.items()
-    }
+    with _listening(modules, note):
+        for _ in _pass_over(model, images, batch_size, "survey"):
+            done += batch_size
+    return {name: _responses(table.cpu(), best, sides[name]) for name, table in tables.items()}
 
 
-def _answers(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Averages, peaks and the peaks' places, [B, C] each."""
-    return maps.mean(dim=(2, 3)), *maps.flatten(2).max(dim=2)
-
-
-def _summary(means, peaks, places, best: int, side: tuple[int, int]) -> dict:
+def _responses(table: Tensor, best: int, side: tuple[int, int]) -> Responses:
+    means, peaks, places = table
     # Where an activation is capped (ReLU6) many images share a peak: the higher average goes first.
     order = means.argsort(dim=0, descending=True, stable=True)
     again = peaks.gather(0, order).argsort(dim=0, descending=True, stable=True)
     strongest = order.gather(0, again)[:best]
-    return vars(Responses(means, strongest, places.gather(0, strongest).long(), side))
+    return Responses(means.clone(), strongest, places.gather(0, strongest).long(), side)
 
 
 def top_patches(
     images: ImageSet, seen: Responses, channels: Sequence[int], *, k: int = 6, patch: int = 48
-) -> torch.Tensor:
+) -> Tensor:
     """The patches that excite each channel most: uint8 [len(channels), k, 3, patch, patch].
 
     An image gives at most one patch a channel. A patch is cut around the strongest position

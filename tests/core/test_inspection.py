@@ -153,11 +153,6 @@ def test_stage_features_by_hand_and_whatever_the_batch_size(tiny):
     assert hooks_of(tiny) == 0
 
 
-def test_stage_features_of_chosen_stages_only(tiny):
-    found = inspection.stage_features(tiny, image_set(3), names=["second"])
-    assert {name: tuple(f.shape) for name, f in found.items()} == {"second": (3, 4)}
-
-
 # --- cka
 
 
