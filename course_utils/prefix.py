@@ -9,11 +9,10 @@ with them. So a full batch comes from the cache, and a smaller last one runs thr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from course_utils.anatomy import DROPOUTS, CannotSplit, modes_kept, parts, split_at
@@ -44,46 +43,17 @@ def first_trainable(model: nn.Module) -> str:
 class _Prefix:
     """The prefix with the modes it has at this moment; runs in them whatever they are later."""
 
-    def __init__(self, module: nn.Module, device: torch.device):
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
         self.module, self.device, self.mixed = module, device, autocast(device)
         self.modes = {inner: inner.training for inner in module.modules()}
 
     @torch.no_grad()
-    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+    def __call__(self, images: ImageSet, index: Tensor) -> Tensor:
+        inputs, _ = images.batch(index, device=self.device)
         with modes_kept(self.module), self.mixed:
             for inner, training in self.modes.items():
                 inner.training = training
             return self.module(inputs)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Shape and strides of a full batch. Kernels choose their way by the strides, so a batch from
-    the cache must have the ones that the prefix gave it."""
-
-    shape: torch.Size
-    stride: tuple[int, ...]
-
-    @property
-    def row(self) -> int:
-        return self.shape[1:].numel()
-
-    @property
-    def by_image(self) -> bool:
-        """One image after another in memory, without gaps."""
-        last = sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
-        return self.stride[0] == self.row and last + 1 == self.shape.numel()
-
-    def to_rows(self, batch: torch.Tensor) -> torch.Tensor:
-        if self.by_image:
-            return batch.as_strided((len(batch), self.row), (self.row, 1))
-        return batch.reshape(len(batch), self.row)
-
-    def to_batch(self, rows: torch.Tensor) -> torch.Tensor:
-        if self.by_image:
-            return rows.as_strided(self.shape, self.stride)
-        batch = torch.empty_strided(self.shape, self.stride, dtype=rows.dtype, device=rows.device)
-        return batch.copy_(rows.view(self.shape))
 
 
 class PrefixSet:
@@ -93,61 +63,65 @@ class PrefixSet:
     are right too, but save nothing.
     """
 
-    def __init__(self, images: ImageSet, prefix: _Prefix, batch_size: int):
+    def __init__(self, images: ImageSet, prefix: _Prefix, batch_size: int) -> None:
         self.images, self.labels, self.classes = images, images.labels, images.classes
         self._prefix, self._size = prefix, min(batch_size, len(images))
-        first = self._run(torch.arange(self._size))
-        self._layout = _Layout(first.shape, first.stride())
-        self._rows = first.new_empty(len(self), self._layout.row)
-        self._fill()
+        steps = -(-len(self) // self._size)
+        for step in progress(range(steps), "prefix", total=steps):
+            # Every batch is a full one: the last reaches back to images that were there before.
+            end = min((step + 1) * self._size, len(self))
+            batch = prefix(images, torch.arange(end - self._size, end))
+            if step == 0:
+                self._like, self._kept = batch, _room_for(len(self), batch)
+            self._kept[end - self._size : end] = batch
         # In order the last batch holds the same images every time: it can be kept as well.
-        rest = len(self) % self._size
-        self._last = self._run(torch.arange(len(self) - rest, len(self))) if rest else None
+        self._rest = torch.arange(len(self))[len(self) // self._size * self._size :]
+        self._last = prefix(images, self._rest) if len(self._rest) else self._like
 
     @property
     def megabytes(self) -> float:
         """What the kept outputs take, in MB (10⁶ bytes)."""
-        return self._rows.nbytes / 1e6
-
-    def _run(self, index: torch.Tensor) -> torch.Tensor:
-        return self._prefix(self.images.batch(index, device=self._prefix.device)[0])
-
-    def _fill(self) -> None:
-        # Every batch is a full one: the last reaches back to images that were there before.
-        steps = -(-len(self) // self._size)
-        for step in progress(range(steps), "prefix", total=steps):
-            end = min((step + 1) * self._size, len(self))
-            batch = self._run(torch.arange(end - self._size, end))
-            self._rows[end - self._size : end] = self._layout.to_rows(batch)
+        return self._kept.nbytes / 1e6
 
     def check(self) -> None:
         """Raise NotCacheable if a shuffled batch does not come out as it was kept."""
         index = torch.randperm(len(self), generator=torch.Generator().manual_seed(0))[: self._size]
-        fresh, kept = self._run(index), self._kept(index)
+        fresh, kept = self._prefix(self.images, index), self._outputs(index)
         if not torch.equal(fresh, kept) or fresh.stride() != kept.stride():
             raise NotCacheable("its output for an image changes with the other images of the batch")
 
-    def _kept(self, index: torch.Tensor) -> torch.Tensor:
-        return self._layout.to_batch(self._rows.index_select(0, send(index, self._rows.device)))
+    def _outputs(self, index: Tensor) -> Tensor:
+        if len(index) == self._size:
+            # With the strides that the prefix gave it, by which kernels choose their way.
+            batch = torch.empty_like(self._like)
+            return torch.index_select(self._kept, 0, send(index, batch.device), out=batch)
+        if torch.equal(index, self._rest):
+            return self._last.clone()  # because a layer may work in place
+        return self._prefix(self.images, index)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batches(
-        self, batch_size: int, *, shuffle: bool = False, generator=None, device=None
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """(outputs of the prefix [B, …], labels [B]) on ``device`` (None: the prefix's), in the
         order that the `ImageSet` gives its images in."""
         device = self._prefix.device if device is None else device
         for index in index_batches(len(self), batch_size, shuffle=shuffle, generator=generator):
-            last = (
-                not shuffle and self._last is not None and index[0] == len(self) - len(self._last)
-            )
-            if len(index) == self._size:
-                outputs = self._kept(index)
-            else:  # a copy, because a layer may work in place
-                outputs = self._last.clone() if last else self._run(index)
-            yield send(outputs, device), send(self.labels[index], device)
+            yield send(self._outputs(index), device), send(self.labels[index], device)
+
+
+def _room_for(n: int, batch: Tensor) -> Tensor:
+    """Room for ``n`` images in the memory format of ``batch``, from which copies are quickest."""
+    last = batch.is_contiguous(memory_format=torch.channels_last)
+    form = torch.channels_last if last else torch.contiguous_format
+    return batch.new_empty((n, *batch.shape[1:])).to(memory_format=form)
 
 
 class Cached(NamedTuple):
@@ -205,9 +179,7 @@ def cache_prefix(
         return Cached(model, train, val)
 
 
-def _check_data(what: str, data) -> None:
-    if getattr(data, "transform", None) is not None:
-        raise NotCacheable(f"the {what} images are changed at random each time they are read")
+def _check_data(what: str, data: object) -> None:
     if type(data) is not ImageSet:
         raise NotCacheable(
             f"the {what} images come from a {type(data).__name__}, which may change them each time "
@@ -217,7 +189,9 @@ def _check_data(what: str, data) -> None:
         raise NotCacheable(f"there are no {what} images")
 
 
-def _check_modes(model: nn.Module, prefix: nn.Module, suffix: nn.Module, set_mode) -> None:
+def _check_modes(
+    model: nn.Module, prefix: nn.Module, suffix: nn.Module, set_mode: Callable[[nn.Module], object]
+) -> None:
     """Raise NotCacheable unless the prefix stands still in the plain loop, as its modes are now."""
     trainable = [name for name, p in prefix.named_parameters() if p.requires_grad]
     norms = [name for name, m in batchnorm_layers(prefix).items() if m.training]
@@ -230,7 +204,8 @@ def _check_modes(model: nn.Module, prefix: nn.Module, suffix: nn.Module, set_mod
         if found:
             more = f" (one of {len(found)})" if len(found) > 1 else ""
             raise NotCacheable(f"{found[0]}{more} lies in the prefix and is {is_what}")
-    shared = [module for module in suffix.modules() if module in set(model.modules())]
+    own = set(model.modules())
+    shared = [module for module in suffix.modules() if module in own]
     before = [module.training for module in shared]
     set_mode(suffix)
     if before != [module.training for module in shared]:
@@ -239,8 +214,8 @@ def _check_modes(model: nn.Module, prefix: nn.Module, suffix: nn.Module, set_mod
 
 def _check_room(prefix: _Prefix, images: ImageSet, n: int, limit_mb: float) -> None:
     """Raise NotCacheable if the outputs for ``n`` images take more than ``limit_mb``."""
-    one = prefix(images.batch([0], device=prefix.device)[0])
-    if not isinstance(one, torch.Tensor):
+    one = prefix(images, torch.tensor([0]))
+    if not isinstance(one, Tensor):
         raise NotCacheable(f"the prefix gives a {type(one).__name__}, not one tensor")
     megabytes = n * one.numel() * one.element_size() / 1e6
     if megabytes > limit_mb:
@@ -250,9 +225,9 @@ def _check_room(prefix: _Prefix, images: ImageSet, n: int, limit_mb: float) -> N
 
 
 def _drops(module: nn.Module) -> bool:
-    rate = module.p if isinstance(module, (*DROPOUTS, StochasticDepth)) else 0
-    rate = module.dropout if isinstance(module, nn.MultiheadAttention) else rate
-    return module.training and rate > 0
+    rates = [module.p] if isinstance(module, (*DROPOUTS, StochasticDepth)) else []
+    rates += [module.dropout] if isinstance(module, nn.MultiheadAttention) else []
+    return module.training and any(rates)
 
 
 def fit_cached(
@@ -262,7 +237,7 @@ def fit_cached(
     *,
     stage: str | None = None,
     limit_mb: float = 1000,
-    **settings,
+    **settings: Any,
 ) -> History:
     """`fit` with the same ``settings``, on the cache if that gives the same: see `cache_prefix`.
 

@@ -264,7 +264,7 @@ def drop_at_the_entrance(model):
 FLIPPED = Flipped(TRAIN.images, TRAIN.labels, CLASSES)
 PLAIN_TRAIN = {"set_mode": nn.Module.train}
 REASONS = {
-    "the training images are changed at random": (made("mobilenet_v2", -1), FLIPPED, {}),
+    "come from a Flipped, which may change them": (made("mobilenet_v2", -1), FLIPPED, {}),
     "come from a Shuffling, which may change them": (
         made("mobilenet_v2", -1),
         Shuffling(TRAIN.images, TRAIN.labels, CLASSES),
