@@ -81,7 +81,8 @@ def find_head(model: nn.Module) -> Head:
     parent, _, attribute = name.rpartition(".")
     module, holder = model.get_submodule(name), model.get_submodule(parent)
     layers = list(layers_of(module).values())
-    width = getattr(layers[0], "in_features", None) or layers[0].in_channels
+    first = layers[0]
+    width = first.in_features if isinstance(first, nn.Linear) else first.in_channels
     return Head(name, module, holder, attribute, width, layers[-1].weight.shape[0])
 
 

@@ -10,12 +10,15 @@ import copy
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import nn
 
 from course_utils.anatomy import auxiliary_heads, find_head, layers_of, stages
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BATCHNORMS = tuple(getattr(nn, kind) for kind in nn.modules.batchnorm.__all__)
 
@@ -41,7 +44,7 @@ def replace_head(model: nn.Module, num_classes: int) -> None:
         raise ValueError(f"got num_classes={num_classes!r}; expected a whole number of at least 1")
     head = find_head(model)
     name, last = list(layers_of(head.module).items())[-1]
-    new = _with_outputs(last, classes)
+    new: nn.Module = _with_outputs(last, classes)
     if name:  # several layers, which begin anew together
         whole = copy.deepcopy(head.module).requires_grad_(True)
         reset(whole)
@@ -50,13 +53,15 @@ def replace_head(model: nn.Module, num_classes: int) -> None:
     setattr(head.parent, head.attribute, new)
     for module in model.modules():  # SqueezeNet and ViT keep the number: it should be true
         if hasattr(module, "num_classes") and new in set(module.modules()):
-            module.num_classes = classes
+            setattr(module, "num_classes", classes)  # noqa: B010 - no module declares it
     drop_auxiliary_heads(model)
 
 
 def _with_outputs(old: nn.Linear | nn.Conv2d, classes: int) -> nn.Linear | nn.Conv2d:
     """A new layer like ``old``, but for the number of outputs."""
-    like = {"bias": old.bias is not None, "device": old.weight.device, "dtype": old.weight.dtype}
+    weight = old.weight
+    like: dict[str, Any] = {"device": weight.device, "dtype": weight.dtype}
+    like["bias"] = old.bias is not None
     if isinstance(old, nn.Linear):
         return nn.Linear(old.in_features, classes, **like)
     if classes % old.groups:
@@ -71,6 +76,7 @@ def _with_outputs(old: nn.Linear | nn.Conv2d, classes: int) -> nn.Linear | nn.Co
 
 def reset(module: nn.Module) -> None:
     """New random values for every layer in ``module`` that knows how to begin."""
+    layer: Any  # only some kinds of module have the method
     for layer in module.modules():
         if hasattr(layer, "reset_parameters"):
             layer.reset_parameters()
@@ -80,7 +86,7 @@ def drop_auxiliary_heads(model: nn.Module) -> None:
     """Take off what `auxiliary_heads` finds, so that training mode gives logits alone."""
     for name in auxiliary_heads(model):
         holder, _, attribute = name.rpartition(".")
-        network = model.get_submodule(holder)
+        network: Any = model.get_submodule(holder)
         network.aux_logits = False
         setattr(network, attribute, None)
 
@@ -156,8 +162,9 @@ def param_groups(
 
     Source: discriminative fine-tuning, Howard & Ruder 2018, https://arxiv.org/abs/1801.06146
     """
-    parts = [("head", find_head(model).module.parameters(), head_lr)]
-    backbone = [(name, module.parameters()) for name, module in reversed(stages(model).items())]
+    parts = [("head", list(find_head(model).module.parameters()), head_lr)]
+    order = reversed(stages(model).items())
+    backbone = [(name, list(module.parameters())) for name, module in order]
     # Loose parameters enter before the first stage, so they come after it in this order.
     backbone.append(("loose", loose_parameters(model)))
     parts += [(*part, backbone_lr * decay**depth) for depth, part in enumerate(backbone)]
@@ -247,6 +254,8 @@ def state_table(model: nn.Module) -> pd.DataFrame:
     BatchNorm layers there are and how many of them are in training mode."""
     head = find_head(model)
     parts = {**stages(model), f"{head.name} (head)": head.module}
+    import pandas as pd  # a quarter of a second, and only for this table
+
     table = pd.DataFrame(
         [vars(count(m)) for m in parts.values()], index=pd.Index(parts, name="part")
     )
