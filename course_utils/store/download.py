@@ -14,11 +14,14 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import requests
 from filelock import Timeout
 
 from course_utils.store import files, messages, network
+
+if TYPE_CHECKING:
+    import requests
 
 CONNECT_SECONDS = 3.0  # for a server, or the proxy before it, to accept a connection
 WAIT_SECONDS = 600  # for another notebook that fetches the same thing
@@ -102,6 +105,9 @@ class _Transfer(threading.Thread):
 
     def __init__(self, url: str, path: Path, at_most: int, timeout: float) -> None:
         super().__init__(daemon=True)
+        import requests  # a fifth of a second, so not before something is fetched
+
+        self._get = requests.get
         self.url, self.path, self.at_most, self.timeout = url, path, at_most, timeout
         self.response: requests.Response | None = None
         self.total: int | None = None
@@ -114,7 +120,7 @@ class _Transfer(threading.Thread):
         try:
             self._connect()
             self.connected.set()
-            with requests.get(self.url, stream=True, timeout=self.timeout) as response:
+            with self._get(self.url, stream=True, timeout=self.timeout) as response:
                 self.response = response
                 response.raise_for_status()
                 length = response.headers.get("Content-Length", "")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
-from requests.utils import get_environ_proxies, select_proxy
-
 PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080, "socks5h": 1080}
 
 
@@ -28,6 +26,8 @@ def first_stop(url: str) -> tuple[str, int]:
     ------
     ValueError : the address of the one or the other cannot be read
     """
+    from requests.utils import get_environ_proxies, select_proxy
+
     proxy = select_proxy(url, get_environ_proxies(url))
     try:
         parts = urlsplit(proxy if proxy and "://" in proxy else f"http://{proxy}" if proxy else url)
