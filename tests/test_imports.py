@@ -29,3 +29,17 @@ def test_an_import_upwards_is_found(tmp_path):
         file.write("\nfrom course_utils import training\n")
     said = lint(tmp_path)
     assert said.returncode and "course_utils.store.folders -> course_utils.training" in said.stdout
+
+
+LATE = {"sklearn", "scipy.stats", "pandas", "matplotlib.pyplot", "requests"}
+
+
+def test_heavy_libraries_wait_until_they_are_used():
+    """Together they take as long to import as torch."""
+    core = [f"course_utils.{path.stem}" for path in (ROOT / "course_utils").glob("[a-z]*.py")]
+    wanted = [*core, "course_utils.datasets", "courseware.claims"]
+    code = f"import sys, {', '.join(wanted)}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    loaded = set(run.stdout.split())
+    assert set(wanted) <= loaded, run.stderr
+    assert not loaded & LATE

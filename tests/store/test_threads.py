@@ -12,7 +12,7 @@ from course_utils.store import threads
 
 @pytest.fixture(autouse=True)
 def nothing_chosen(monkeypatch):
-    for name in ("COURSE_THREADS", "OMP_NUM_THREADS", "OMP_WAIT_POLICY"):
+    for name in ("COURSE_THREADS", "OMP_NUM_THREADS", *threads.WAIT):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv(name, "")  # so that what the code sets is taken back afterwards
         monkeypatch.delenv(name)
@@ -77,7 +77,7 @@ def test_a_number_for_each_level_and_nonsense_of_others(machine, monkeypatch):
 
 def test_programs_side_by_side_share_the_cores(machine):
     machine(4, busy=4.0)
-    assert threads.environment(2) == {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "2"}
+    assert threads.environment(2) == threads.WAIT | {"OMP_NUM_THREADS": "2"}
     assert threads.environment(9)["OMP_NUM_THREADS"] == "1"
 
 

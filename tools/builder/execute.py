@@ -33,7 +33,8 @@ def kernel_env(**extra: str) -> dict[str, str]:
     ours = {"COURSE_STRICT": "1", "TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
     # All cores, unless the caller says otherwise: what a busy machine would print is not stored.
     ours |= {"COURSE_PROGRESS": str(progress)} | threads.environment()
-    given = {key: env[key] for key in ("OMP_NUM_THREADS", "OMP_WAIT_POLICY") if key in env}
+    names = ("OMP_NUM_THREADS", *threads.WAIT)
+    given = {key: env[key] for key in names if key in env}
     return env | ours | given | extra
 
 
