@@ -162,19 +162,16 @@ class Interrupting(FeatureSet):
 @pytest.mark.parametrize("val", [VAL, None], ids=["validated", "not validated"])
 @pytest.mark.parametrize("restore_best", [True, False])
 def test_an_interrupt_ends_the_cell_and_keeps_what_the_message_says(val, restore_best):
+    def run(net, train, epochs, restore_best):
+        sgd = torch.optim.SGD(net.parameters(), lr=2.0)
+        fit(net, train, val, epochs=epochs, restore_best=restore_best, optimizer=sgd)
+
     Interrupting.epochs = 0
     model, plain = network(), network()
     data = Interrupting(TRAIN.features, TRAIN.labels, CLASSES)
     with pytest.raises(KeyboardInterrupt) as caught:
         for _ in range(3):  # a loop of runs: the first one that is stopped is the last one
-            fit(
-                model,
-                data,
-                val,
-                epochs=9,
-                restore_best=restore_best,
-                optimizer=torch.optim.SGD(model.parameters(), lr=2.0),
-            )
+            run(model, data, 9, restore_best)
     history = caught.value.history
     assert Interrupting.epochs == 3
     assert history.stopped == "interrupted" and len(history.train_loss) == 2
@@ -183,14 +180,7 @@ def test_an_interrupt_ends_the_cell_and_keeps_what_the_message_says(val, restore
         f"best weights so far (epoch {history.best_epoch}) are kept" in str(caught.value)
     ) == best
     assert ("the last weights are kept" in str(caught.value)) != best
-    fit(
-        plain,
-        TRAIN,
-        val,
-        epochs=2,
-        restore_best=best,
-        optimizer=torch.optim.SGD(plain.parameters(), lr=2.0),
-    )
+    run(plain, TRAIN, 2, best)
     assert torch.equal(plain[0].weight, model[0].weight)
 
 
