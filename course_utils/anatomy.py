@@ -34,11 +34,10 @@ _BLOCK_PATHS = ("features", "layers", "encoder.layers", "trunk_output", "blocks"
 class Head:
     """The part of a model that turns features into logits, and where it hangs.
 
-    It is the last layer. Several layers that you put in yourself, such as ``model.fc =
-    nn.Sequential(nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 5))``, are new together, so all of
-    them are the head. In torchvision's own classifiers of several layers (AlexNet, VGG,
-    MobileNetV3, ConvNeXt, MaxViT) the first ones are pretrained, so only the last one is. It is
-    the last layer alone, too, where one `nn.Sequential` holds the whole network.
+    It is the last layer. Several layers that you put in yourself, such as Linear, ReLU and Linear
+    in one `nn.Sequential`, are new together, so all of them are the head. In torchvision's own
+    classifiers of several layers (AlexNet, VGG, MobileNetV3, ConvNeXt, MaxViT) only the last is:
+    the others are pretrained. So it is where one `nn.Sequential` holds the whole network.
 
     ``name`` is its dotted path, ``parent`` the module that holds it under ``attribute``.
     ``in_features`` is the width of the feature vector, ``out_features`` the number of classes.
